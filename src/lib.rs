@@ -1,5 +1,9 @@
-//! Terraform provider for EKS Pod Identity.
+//! Terraform provider `podidentity`: AWS permissions for pods on Amazon EKS through EKS Pod Identity.
+//!
+//! `docs/ARCHITECTURE.md` describes the rooms of this crate and which may use which.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod cty;
+pub mod framework;
 pub mod proto;
