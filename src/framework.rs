@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`diagnostic`] | errors and warnings for the user |
 //! | [`schema`] | attributes, blocks, defaults, validators, plan modifiers |
+//! | [`validators`], [`timeouts`] | ready-made checks, the `timeouts` block |
 //! | [`model`] | typed access to values |
 //! | [`resource`], [`data_source`], [`function`], [`ephemeral`], [`list_resource`], [`action`] | the traits |
 //! | [`provider`] | the provider trait |
@@ -23,6 +24,8 @@ pub mod private;
 pub mod provider;
 pub mod resource;
 pub mod schema;
+pub mod timeouts;
+pub mod validators;
 
 pub use context::Context;
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

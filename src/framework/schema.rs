@@ -137,6 +137,10 @@ pub struct ValidatorRequest<'a> {
     pub value: &'a Value,
     /// The whole configuration.
     pub config: &'a Value,
+    /// The object that holds the attribute: the whole configuration, or the nested object or block around it.
+    pub parent: &'a Value,
+    /// Whether the value must not be shown in diagnostics.
+    pub sensitive: bool,
 }
 
 /// How a planned value is made from configuration and prior state.
