@@ -6,4 +6,5 @@
 
 pub mod cty;
 pub mod framework;
+pub mod policy;
 pub mod proto;

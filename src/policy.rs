@@ -1,0 +1,31 @@
+//! IAM policy documents: reading, comparing, building, judging and changing them. Pure: no input or output, no clock.
+//!
+//! * [`Document`] reads any policy document and writes it back as it was, but for what was changed.
+//! * [`equivalent`] says whether two documents mean the same, which is how drift is judged.
+//! * [`TrustSpec`] builds the trust policy of a role for EKS Pod Identity, or of the target of such a role.
+//! * [`size`] counts as IAM counts.
+//! * [`arn`] and [`name`] check ARNs and names as AWS and Kubernetes do.
+
+pub mod arn;
+pub mod canonical;
+pub mod document;
+#[cfg(test)]
+mod generate;
+pub mod name;
+pub mod size;
+pub mod trust;
+
+pub use arn::{Arn, ArnError, ClusterArn, RoleArn, equivalent_arns};
+pub use canonical::{Canonical, equivalent, equivalent_json, equivalent_statements};
+pub use document::{Document, Effect, ParseError, Statement};
+pub use name::NameError;
+pub use trust::{TargetOf, TrustError, TrustSpec};
+
+/// The service principal of EKS Pod Identity, the same in every partition for which AWS documents one (aws, aws-cn, aws-us-gov).
+pub const SERVICE_PRINCIPAL: &str = "pods.eks.amazonaws.com";
+
+/// The action with which EKS gets credentials of the role.
+pub const ASSUME_ROLE: &str = "sts:AssumeRole";
+
+/// The action that EKS needs besides [`ASSUME_ROLE`], even for associations without session tags.
+pub const TAG_SESSION: &str = "sts:TagSession";
