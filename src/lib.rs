@@ -6,5 +6,6 @@
 
 pub mod cty;
 pub mod framework;
+pub mod plugin;
 pub mod policy;
 pub mod proto;
