@@ -1,6 +1,6 @@
 //! The provider's process. Everything it does is in the library.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use podidentity::{
     plugin::{self, Options},
@@ -14,6 +14,7 @@ impl Provider for Unimplemented {}
 
 fn main() -> ExitCode {
     plugin::run(
+        env::args().skip(1),
         Unimplemented,
         Options {
             provider_address: "registry.terraform.io/podidentity/podidentity",

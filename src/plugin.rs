@@ -108,12 +108,17 @@ impl Ended {
     }
 }
 
-/// Runs the provider process: command line, log, panic hook, runtime, serving.
+/// Runs the provider process: command line, log, panic hook, runtime, serving. `arguments` are those after the program's
+/// name.
 ///
 /// Never reads standard input, which core shares with us. Problems are told on standard error.
-pub fn run<P: Provider>(service: P, options: Options) -> ExitCode {
+pub fn run<P: Provider>(
+    arguments: impl IntoIterator<Item = String>,
+    service: P,
+    options: Options,
+) -> ExitCode {
     panics::install_hook(options.version);
-    let debug = match Command::parse(env::args().skip(1), options.version) {
+    let debug = match Command::parse(arguments, options.version) {
         Command::Serve => false,
         Command::Debug => true,
         Command::Print { text, exit_code } => {
