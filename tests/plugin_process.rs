@@ -719,9 +719,21 @@ fn attach(json: &str, pid: u32) -> PathBuf {
 
 #[tokio::test]
 async fn a_debug_process_serves_until_interrupted() {
-    let temp = tempfile::tempdir().unwrap();
+    let parent = tempfile::tempdir().unwrap();
+    // A socket's path is short; the temporary directory of a CI job is not always.
+    let deep = parent.path().join("d".repeat(120));
+    fs::create_dir(&deep).unwrap();
+    let shallow = parent.path().join("d");
+    fs::create_dir(&shallow).unwrap();
+    for (temp, socket_parent) in [(&shallow, shallow.as_path()), (&deep, Path::new("/tmp"))] {
+        debug_until_interrupted(temp, socket_parent).await;
+    }
+}
+
+/// One debug process with `temp` as its temporary directory and its socket in a directory below `socket_parent`.
+async fn debug_until_interrupted(temp: &Path, socket_parent: &Path) {
     let mut command = binary();
-    command.arg("-debug").env("TMPDIR", temp.path());
+    command.arg("-debug").env("TMPDIR", temp);
     let mut process = command.spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let socket = loop {
@@ -735,6 +747,7 @@ async fn a_debug_process_serves_until_interrupted() {
             "not a comment: {line}"
         );
     };
+    assert_eq!(socket.parent().unwrap().parent(), Some(socket_parent));
     // A first run ends; the server does not.
     healthy(plaintext(&socket).await).await.unwrap();
     shut_down(plaintext(&socket).await).await;
@@ -752,7 +765,8 @@ async fn a_debug_process_serves_until_interrupted() {
     );
     let status = timeout(EXIT_TIME, process.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
-    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0, "left behind");
+    assert_eq!(fs::read_dir(temp).unwrap().count(), 0, "left behind");
+    assert!(!socket.parent().unwrap().exists(), "left behind");
 }
 
 #[tokio::test]

@@ -331,6 +331,8 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[tokio::test]
@@ -356,6 +358,19 @@ mod tests {
             .await
             .unwrap();
         assert_ne!(next.address().text, any.address().text);
+    }
+
+    #[tokio::test]
+    async fn tcp_connections_carry_bytes() {
+        let listener = Listener::bind_tcp((0, 0)).await.unwrap();
+        let dial = tokio::net::TcpStream::connect(&listener.address().text);
+        let (mut client, mut server) = tokio::try_join!(dial, listener.accept()).unwrap();
+        client.write_all(b"ping").await.unwrap();
+        let mut bytes = [0; 4];
+        server.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"ping");
+        drop(server);
+        assert_eq!(client.read(&mut bytes).await.unwrap(), 0);
     }
 
     #[cfg(unix)]

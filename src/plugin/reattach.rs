@@ -97,13 +97,14 @@ impl DebugServer {
         }
     }
 
-    /// What `-debug` prints: shell comments around one assignment.
+    /// What `-debug` prints: shell comments around one assignment, for a POSIX shell or for PowerShell.
     pub(super) fn instructions(&self) -> String {
+        let variable = if cfg!(windows) { "$env:" } else { "" };
         format!(
             "# The provider is running, process {pid}. Set this variable where Terraform runs, and it uses this\n\
              # process; the provider needs no `terraform init` then. Ctrl-C ends it.\n\
              \n\
-             TF_REATTACH_PROVIDERS='{json}'\n",
+             {variable}TF_REATTACH_PROVIDERS='{json}'\n",
             pid = process::id(),
             json = self.reattach_json(),
         )
