@@ -65,6 +65,29 @@ impl Path {
         &self.0
     }
 
+    /// The path without its last step; `None` for the whole object.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_last()?;
+        Some(Self(parent.to_vec()))
+    }
+
+    /// Whether this path leads to `prefix` or into it.
+    #[must_use]
+    pub fn starts_with(&self, prefix: &Self) -> bool {
+        self.0.starts_with(&prefix.0)
+    }
+
+    /// Goes one step further, in place.
+    pub fn push(&mut self, step: Step) {
+        self.0.push(step);
+    }
+
+    /// Goes one step back, in place.
+    pub fn pop(&mut self) -> Option<Step> {
+        self.0.pop()
+    }
+
     /// Whether this is the whole object.
     #[must_use]
     pub fn is_root(&self) -> bool {
@@ -106,5 +129,29 @@ impl fmt::Display for Path {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Path;
+
+    #[test]
+    fn reads_as_a_terraform_author_writes() {
+        let path = Path::from("trust").attribute("cluster_arns").index(0);
+        assert_eq!(path.to_string(), "trust.cluster_arns[0]");
+        assert_eq!(
+            Path::from("tags").key("a \"b\"").to_string(),
+            r#"tags["a \"b\""]"#
+        );
+        assert_eq!(Path::root().to_string(), "");
+        assert!(path.starts_with(&Path::from("trust")));
+        assert!(path.starts_with(&Path::root()));
+        assert!(!Path::from("trust").starts_with(&path));
+        assert_eq!(
+            path.parent(),
+            Some(Path::from("trust").attribute("cluster_arns"))
+        );
+        assert_eq!(Path::root().parent(), None);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Number, Path, Refinements, Step, Type};
+use super::nfc::into_nfc;
+use super::{Number, Path, Refinements, Step, Type, set};
 
 /// A Terraform value of some type that the schema knows.
 ///
@@ -18,11 +19,12 @@ pub enum Value {
     Bool(bool),
     /// A number.
     Number(Number),
-    /// A string.
+    /// A string. In NFC: build it with [`Value::string`] when the text may not be.
     String(String),
     /// A list.
     List(Vec<Self>),
-    /// A set. Holds several unknown elements apart, because two unknowns may become two different values.
+    /// A set. Holds several unknown elements apart, because two unknowns may become two different values. Build it with
+    /// [`Value::set_of`] when elements may be equal.
     Set(Vec<Self>),
     /// A map.
     Map(BTreeMap<String, Self>),
@@ -30,7 +32,8 @@ pub enum Value {
     Object(BTreeMap<String, Self>),
     /// A tuple.
     Tuple(Vec<Self>),
-    /// A known value in a place whose constraint is [`Type::Dynamic`], with its concrete type.
+    /// A value in a place whose constraint is [`Type::Dynamic`], with its concrete type. The value may be null or
+    /// unknown: a null or unknown of a known type. The accessors look through it.
     Dynamic(Box<(Type, Self)>),
 }
 
@@ -44,10 +47,30 @@ impl Value {
         Self::Unknown(None)
     }
 
-    /// A string value.
+    /// An unknown value of which something is known already.
+    #[must_use]
+    pub fn refined(refinements: Refinements) -> Self {
+        Self::Unknown((!refinements.is_empty()).then(|| Box::new(refinements)))
+    }
+
+    /// A string value, NFC-normalised.
     #[must_use]
     pub fn string(text: impl Into<String>) -> Self {
-        Self::String(text.into())
+        Self::String(into_nfc(text.into()))
+    }
+
+    /// A set of these elements: wholly known ones that are equal become one, others stay apart.
+    #[must_use]
+    pub fn set_of(elements: impl IntoIterator<Item = impl Into<Self>>) -> Self {
+        Self::Set(set::coalesce(
+            elements.into_iter().map(Into::into).collect(),
+        ))
+    }
+
+    /// A value of type `ty` in a dynamic place.
+    #[must_use]
+    pub fn dynamic(ty: Type, value: Self) -> Self {
+        Self::Dynamic(Box::new((ty, value)))
     }
 
     /// An object from its attributes.
@@ -69,21 +92,48 @@ impl Value {
         Self::Map(
             entries
                 .into_iter()
-                .map(|(key, value)| (key.into(), Self::String(value.into())))
+                .map(|(key, value)| (into_nfc(key.into()), Self::string(value)))
                 .collect(),
         )
+    }
+
+    /// This value, or the one that a dynamic value wraps.
+    #[must_use]
+    pub fn unwrapped(&self) -> &Self {
+        match self {
+            Self::Dynamic(inner) => inner.1.unwrapped(),
+            _ => self,
+        }
+    }
+
+    /// What this is, with its article, for messages: `a string`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Unknown(_) => "an unknown value",
+            Self::Bool(_) => "a bool",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Set(_) => "a set",
+            Self::Map(_) => "a map",
+            Self::Object(_) => "an object",
+            Self::Tuple(_) => "a tuple",
+            Self::Dynamic(_) => "a dynamic value",
+        }
     }
 
     /// Whether this is null.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
+        matches!(self.unwrapped(), Self::Null)
     }
 
     /// Whether this value itself is unknown.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unknown(_))
+        matches!(self.unwrapped(), Self::Unknown(_))
     }
 
     /// Whether this is neither null nor unknown (elements may still be unknown).
@@ -132,11 +182,8 @@ impl Value {
     pub fn at(&self, path: &Path) -> Option<&Self> {
         let mut value = self;
         for step in path.steps() {
-            value = match (value, step) {
-                (Self::Null | Self::Unknown(_), _) => return Some(value),
-                (Self::Dynamic(inner), _) => inner
-                    .1
-                    .at(&Path::from_iter(std::iter::once(step.clone())))?,
+            value = match (value.unwrapped(), step) {
+                (Self::Null | Self::Unknown(_), _) => return Some(value.unwrapped()),
                 (Self::Object(entries), Step::Attribute(name))
                 | (Self::Map(entries), Step::Key(name)) => entries.get(name)?,
                 (Self::List(items) | Self::Tuple(items), Step::Index(index)) => {
@@ -151,7 +198,7 @@ impl Value {
     /// The text of a known string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        match self {
+        match self.unwrapped() {
             Self::String(text) => Some(text),
             _ => None,
         }
@@ -160,7 +207,7 @@ impl Value {
     /// A known boolean.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
-        match self {
+        match self.unwrapped() {
             Self::Bool(value) => Some(*value),
             _ => None,
         }
@@ -169,8 +216,17 @@ impl Value {
     /// A known whole number within range.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
-        match self {
+        match self.unwrapped() {
             Self::Number(number) => number.as_i64(),
+            _ => None,
+        }
+    }
+
+    /// A known number.
+    #[must_use]
+    pub fn as_number(&self) -> Option<&Number> {
+        match self.unwrapped() {
+            Self::Number(number) => Some(number),
             _ => None,
         }
     }
@@ -178,7 +234,7 @@ impl Value {
     /// The elements of a known list, set or tuple.
     #[must_use]
     pub fn as_elements(&self) -> Option<&[Self]> {
-        match self {
+        match self.unwrapped() {
             Self::List(items) | Self::Set(items) | Self::Tuple(items) => Some(items),
             _ => None,
         }
@@ -187,7 +243,7 @@ impl Value {
     /// The entries of a known map or object.
     #[must_use]
     pub fn as_entries(&self) -> Option<&BTreeMap<String, Self>> {
-        match self {
+        match self.unwrapped() {
             Self::Map(entries) | Self::Object(entries) => Some(entries),
             _ => None,
         }
@@ -202,7 +258,7 @@ impl PartialEq for Value {
             (Self::Number(a), Self::Number(b)) => a == b,
             (Self::String(a), Self::String(b)) => a == b,
             (Self::List(a), Self::List(b)) | (Self::Tuple(a), Self::Tuple(b)) => a == b,
-            (Self::Set(a), Self::Set(b)) => same_elements(a, b),
+            (Self::Set(a), Self::Set(b)) => set::same_elements(a, b),
             (Self::Map(a), Self::Map(b)) | (Self::Object(a), Self::Object(b)) => a == b,
             (Self::Dynamic(a), Self::Dynamic(b)) => a == b,
             _ => false,
@@ -210,33 +266,15 @@ impl PartialEq for Value {
     }
 }
 
-/// Equal as multisets. Sets here are small (tags, ARNs), so the quadratic walk beats ordering values of any type.
-fn same_elements(a: &[Value], b: &[Value]) -> bool {
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut taken = vec![false; b.len()];
-    a.iter().all(|item| {
-        let found = b
-            .iter()
-            .enumerate()
-            .position(|(index, candidate)| !taken[index] && candidate == item);
-        if let Some(index) = found {
-            taken[index] = true;
-        }
-        found.is_some()
-    })
-}
-
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::String(text.to_owned())
+        Self::string(text)
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::String(text)
+        Self::string(text)
     }
 }
 
@@ -248,6 +286,18 @@ impl From<bool> for Value {
 
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
+        Self::Number(Number::from(value))
+    }
+}
+
+impl From<i32> for Value {
+    fn from(value: i32) -> Self {
+        Self::Number(Number::from(value))
+    }
+}
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
         Self::Number(Number::from(value))
     }
 }

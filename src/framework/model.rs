@@ -263,7 +263,7 @@ impl<T: FromValue> FromValue for SetOf<T> {
 
 impl<T: IntoValue> IntoValue for SetOf<T> {
     fn into_value(self) -> Value {
-        Value::Set(self.0.into_iter().map(IntoValue::into_value).collect())
+        Value::set_of(self.0.into_iter().map(IntoValue::into_value))
     }
 }
 
