@@ -173,7 +173,8 @@ impl Iam {
     /// `Roles` (input of `CreateRole`, plus `ManagedPolicyArns` and `InlinePolicies`, a map of name to document), `Policies`
     /// (`CreatePolicy`), `Users` (`CreateUser`), `OpenIDConnectProviders` (`CreateOpenIDConnectProvider`), `AccountAliases` (list
     /// of strings) and `Quotas` (`ACLSizePerRole`, `PoliciesPerRole`, `RolesPerAccount`, `PoliciesPerAccount`,
-    /// `OpenIDConnectProvidersPerAccount`). Documents may be text or JSON, tags a map or the API's list.
+    /// `OpenIDConnectProvidersPerAccount`). Documents may be text or JSON, tags a map or the API's list. Roles and policies that exist
+    /// are changed and keep their unique ids.
     ///
     /// # Errors
     ///

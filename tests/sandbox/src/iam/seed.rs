@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::Iam;
+use super::{Iam, IamError};
 use crate::context::RequestContext;
 
 /// Adds what `seed` lists; see [`Iam::seed`].
@@ -37,15 +37,22 @@ pub(super) fn apply(iam: &mut Iam, context: &RequestContext, seed: &Value) -> Re
         iam.account_aliases.push(alias.to_owned());
     }
     iam.account_aliases.sort();
+    iam.account_aliases.dedup();
     for (section, action) in [
         ("Users", "CreateUser"),
         ("OpenIDConnectProviders", "CreateOpenIDConnectProvider"),
-        ("Policies", "CreatePolicy"),
     ] {
         for (index, entry) in list(sections, section)?.iter().enumerate() {
             let at = format!("{section}[{index}]");
-            call(iam, context, &at, action, object(&at, entry)?)?;
+            match call(iam, context, action, object(&at, entry)?) {
+                // Nothing about these two can differ that anybody looks at.
+                Err(error) if error.code == "EntityAlreadyExists" => {}
+                result => result.map_err(|error| format!("{at}: {action}: {error}"))?,
+            }
         }
+    }
+    for (index, entry) in list(sections, "Policies")?.iter().enumerate() {
+        add_policy(iam, context, &format!("Policies[{index}]"), entry)?;
     }
     for (index, entry) in list(sections, "Roles")?.iter().enumerate() {
         add_role(iam, context, &format!("Roles[{index}]"), entry)?;
@@ -53,6 +60,37 @@ pub(super) fn apply(iam: &mut Iam, context: &RequestContext, seed: &Value) -> Re
     Ok(())
 }
 
+/// Creates a policy, or gives one that exists another content under the same id.
+fn add_policy(
+    iam: &mut Iam,
+    context: &RequestContext,
+    at: &str,
+    entry: &Value,
+) -> Result<(), String> {
+    let input = object(at, entry)?;
+    let name = input
+        .get("PolicyName")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let arn = iam
+        .policies
+        .values()
+        .find(|policy| policy.name == name)
+        .map(|policy| policy.arn.clone());
+    let before = arn.and_then(|arn| iam.policies.remove(&arn));
+    let result = call(iam, context, "CreatePolicy", input);
+    if let Some(before) = before {
+        match iam.policies.values_mut().find(|policy| policy.name == name) {
+            Some(policy) => (policy.unique_id, policy.created) = (before.unique_id, before.created),
+            None => {
+                iam.policies.insert(before.arn.clone(), before);
+            }
+        }
+    }
+    result.map_err(|error| format!("{at}: CreatePolicy: {error}"))
+}
+
+/// Creates a role, or changes one that exists: it stays the same role to trust policies and keeps the policies it has.
 fn add_role(
     iam: &mut Iam,
     context: &RequestContext,
@@ -67,7 +105,22 @@ fn add_role(
         .remove("InlinePolicies")
         .unwrap_or_else(|| Value::Object(Map::new()));
     let name = role.get("RoleName").cloned().unwrap_or_default();
-    call(iam, context, at, "CreateRole", &role)?;
+    let key = name.as_str().unwrap_or_default().to_lowercase();
+    let before = iam.roles.remove(&key);
+    let result = call(iam, context, "CreateRole", &role);
+    if let Some(before) = before {
+        match iam.roles.get_mut(&key) {
+            Some(role) => {
+                (role.unique_id, role.created) = (before.unique_id, before.created);
+                (role.inline, role.attached, role.last_used) =
+                    (before.inline, before.attached, before.last_used);
+            }
+            None => {
+                iam.roles.insert(key, before);
+            }
+        }
+    }
+    result.map_err(|error| format!("{at}: CreateRole: {error}"))?;
     for arn in managed
         .as_array()
         .ok_or_else(|| format!("{at}.ManagedPolicyArns is not a list"))?
@@ -76,7 +129,8 @@ fn add_role(
             ("RoleName".to_owned(), name.clone()),
             ("PolicyArn".to_owned(), arn.clone()),
         ]);
-        call(iam, context, at, "AttachRolePolicy", &input)?;
+        call(iam, context, "AttachRolePolicy", &input)
+            .map_err(|error| format!("{at}: AttachRolePolicy: {error}"))?;
     }
     for (policy, document) in object(&format!("{at}.InlinePolicies"), &inline)? {
         let input = Map::from_iter([
@@ -84,7 +138,8 @@ fn add_role(
             ("PolicyName".to_owned(), Value::from(policy.as_str())),
             ("PolicyDocument".to_owned(), document.clone()),
         ]);
-        call(iam, context, at, "PutRolePolicy", &input)?;
+        call(iam, context, "PutRolePolicy", &input)
+            .map_err(|error| format!("{at}: PutRolePolicy: {error}"))?;
     }
     Ok(())
 }
@@ -128,10 +183,9 @@ fn list<'a>(sections: &'a Map<String, Value>, section: &str) -> Result<&'a [Valu
 fn call(
     iam: &mut Iam,
     context: &RequestContext,
-    at: &str,
     action: &str,
     input: &Map<String, Value>,
-) -> Result<(), String> {
+) -> Result<(), IamError> {
     let mut parameters = BTreeMap::from([("Action".to_owned(), action.to_owned())]);
     for (name, value) in input {
         match value {
@@ -151,9 +205,7 @@ fn call(
             _ => flatten(name, value, &mut parameters),
         }
     }
-    iam.handle(context, &parameters)
-        .map(|_| ())
-        .map_err(|error| format!("{at}: {action}: {error}"))
+    iam.handle(context, &parameters).map(|_| ())
 }
 
 /// The query protocol's names for nested values.

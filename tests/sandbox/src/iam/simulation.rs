@@ -19,6 +19,8 @@ use crate::context::RequestContext;
 /// A policy and what it counts as in `MatchedStatements`.
 struct Source {
     id: String,
+    /// A value of the model's `PolicySourceType`.
+    kind: &'static str,
     document: Node,
 }
 
@@ -26,7 +28,7 @@ struct Evaluation {
     action: String,
     resource: String,
     decision: &'static str,
-    matched: Vec<String>,
+    matched: Vec<(String, &'static str)>,
     missing: Vec<String>,
     /// Whether the boundary allows; `None` without one.
     boundary: Option<bool>,
@@ -60,6 +62,7 @@ impl Iam {
             let document =
                 document.ok_or_else(|| IamError::invalid_input("Syntax errors in policy."))?;
             sources.push(Source {
+                kind: "none",
                 id: format!("PolicyInputList.{}", index + 1),
                 document,
             });
@@ -96,9 +99,10 @@ impl Iam {
         context: &RequestContext,
         arn: &str,
     ) -> Result<(Vec<Source>, Option<Source>), IamError> {
-        let source = |id: &str, document: &str| {
+        let source = |id: &str, kind, document: &str| {
             Some(Source {
                 id: id.to_owned(),
+                kind,
                 document: json::parse(document)?,
             })
         };
@@ -106,10 +110,15 @@ impl Iam {
             let inline = role
                 .inline
                 .iter()
-                .filter_map(|(name, document)| source(name, document));
+                .filter_map(|(name, document)| source(name, "role", document));
             let managed = |arn: &String| {
-                self.managed_policy(context, arn)
-                    .and_then(|policy| source(&policy.name, policy.document()))
+                let policy = self.managed_policy(context, arn)?;
+                let kind = if self.policies.contains_key(arn) {
+                    "user-managed"
+                } else {
+                    "aws-managed"
+                };
+                source(&policy.name, kind, policy.document())
             };
             let sources = inline
                 .chain(role.attached.iter().filter_map(managed))
@@ -123,7 +132,7 @@ impl Iam {
             // Callers of the sandbox may do everything.
             let everything = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
             return Ok((
-                source("AdministratorAccess", everything)
+                source("AdministratorAccess", "aws-managed", everything)
                     .into_iter()
                     .collect(),
                 None,
@@ -140,9 +149,9 @@ impl Evaluation {
         xml.text("EvalActionName", &self.action);
         xml.text("EvalResourceName", &self.resource);
         xml.text("EvalDecision", self.decision);
-        xml.list("MatchedStatements", &self.matched, |xml, id| {
+        xml.list("MatchedStatements", &self.matched, |xml, (id, kind)| {
             xml.text("SourcePolicyId", id);
-            xml.text("SourcePolicyType", "IAM Policy");
+            xml.text("SourcePolicyType", kind);
         });
         xml.strings(
             "MissingContextValues",
@@ -183,7 +192,7 @@ fn evaluate(
     for source in sources {
         let (allows, denies) = decide(source, action, resource, context, &mut missing);
         if allows || denies {
-            matched.push(source.id.clone());
+            matched.push((source.id.clone(), source.kind));
         }
         allowed |= allows;
         denied |= denies;

@@ -231,8 +231,38 @@ fn a_seed_goes_through_the_same_checks() {
         (json!({"Role": []}), "the IAM seed has no section Role; sections are Quotas, AccountAliases, Users, OpenIDConnectProviders, Policies, Roles".into()),
         (json!({"Roles": {}}), "Roles is not a list".into()),
         (json!({"Quotas": {"x": 1}}), "there is no quota x".into()),
-        (json!({"Roles": [{"RoleName": "app", "AssumeRolePolicyDocument": TRUST}]}), "Roles[0]: CreateRole: EntityAlreadyExists: Role with name app already exists.".into()),
+        (json!({"Roles": [{"RoleName": "app", "AssumeRolePolicyDocument": "{"}]}), "Roles[0]: CreateRole: MalformedPolicyDocument: This policy contains invalid Json".into()),
+        (json!({"Policies": [{"PolicyName": "mine", "PolicyDocument": "{"}]}), "Policies[0]: CreatePolicy: MalformedPolicyDocument: Syntax errors in policy.".into()),
     ] {
         assert_eq!(iam.seed(&context(), &seed), Err(message));
     }
+    assert_eq!(
+        ok(&mut iam, "GetRole", &[("RoleName", "app")]),
+        role,
+        "what was refused changed nothing"
+    );
+    let mut again = seed;
+    again["Roles"][0]["MaxSessionDuration"] = json!(3600);
+    again["Roles"][0]["ManagedPolicyArns"] = json!([]);
+    iam.seed(&context(), &again).unwrap();
+    let changed = ok(&mut iam, "GetRole", &[("RoleName", "app")]);
+    assert_eq!(
+        (
+            text(&changed, "MaxSessionDuration"),
+            text(&changed, "RoleId")
+        ),
+        (Some("3600"), text(&role, "RoleId"))
+    );
+    assert_eq!(
+        texts(
+            &ok(&mut iam, "ListAttachedRolePolicies", &[("RoleName", "app")]),
+            "PolicyName"
+        )
+        .len(),
+        2
+    );
+    assert_eq!(
+        texts(&ok(&mut iam, "ListAccountAliases", &[]), "member"),
+        ["company"]
+    );
 }
