@@ -1,4 +1,28 @@
 //! A strict local stand-in for EKS, IAM, STS and the Kubernetes API.
+//!
+//! It exists to be wrong in no way that a client could come to rely on: signatures are verified, inputs are validated in the order and
+//! with the errors of the real services, pages are cut, tokens expire, add-ons take their time. Where AWS documents nothing, the code
+//! says that it assumes. [`Sandbox::start`] runs one inside a test; the binary `podidentity-sandbox` runs one for any client.
 
+mod aws;
 pub mod context;
+mod control;
+mod eks;
+mod encoding;
+mod endpoints;
+mod faults;
 pub mod iam;
+mod ids;
+mod journal;
+mod kubernetes;
+mod sandbox;
+mod seed;
+mod server;
+mod sigv4;
+mod state;
+mod sts;
+mod trust;
+
+pub use faults::{Drop, Fault, FaultError, Visibility};
+pub use journal::JournalEntry;
+pub use sandbox::{CallError, Options, Sandbox, StartError};

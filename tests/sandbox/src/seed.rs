@@ -1,0 +1,326 @@
+//! Seeding: puts things into the state that no API call could, or more than one could.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+use crate::eks::addons::{self, Addon, Behaviour};
+use crate::eks::associations::Association;
+use crate::eks::cluster::{Cluster, ClusterKey};
+use crate::faults::Visibility;
+use crate::state::State;
+
+/// Body of `POST /_sandbox/seed`. Everything is optional; what exists already is changed in place.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
+struct Seed {
+    access_keys: Vec<SeedKey>,
+    /// One object for one account, or a list; `account_id` is taken out, the rest goes to IAM.
+    iam: Value,
+    clusters: Vec<SeedCluster>,
+    addon_versions: Vec<Release>,
+    visibility: Option<Visibility>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedKey {
+    access_key_id: String,
+    secret_access_key: String,
+    account_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    addon: String,
+    version: String,
+    /// Kubernetes version, and whether this is its default from now on.
+    #[serde(default)]
+    compatibilities: BTreeMap<String, bool>,
+    schema: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedCluster {
+    name: String,
+    account_id: Option<String>,
+    region: Option<String>,
+    version: Option<String>,
+    platform_version: Option<String>,
+    status: Option<String>,
+    auto_mode: Option<bool>,
+    issuer: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    namespaces: Vec<String>,
+    #[serde(default)]
+    service_accounts: Vec<SeedServiceAccount>,
+    /// Kubernetes objects, complete with `apiVersion` and `kind`.
+    #[serde(default)]
+    objects: Vec<Value>,
+    #[serde(default)]
+    access: Vec<crate::kubernetes::access::Grant>,
+    #[serde(default)]
+    addons: Vec<SeedAddon>,
+    #[serde(default)]
+    addon_behaviour: BTreeMap<String, Behaviour>,
+    #[serde(default)]
+    associations: Vec<SeedAssociation>,
+    #[serde(default)]
+    fargate_profiles: Vec<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedServiceAccount {
+    namespace: String,
+    name: String,
+    #[serde(default)]
+    annotations: Map<String, Value>,
+    #[serde(default)]
+    labels: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedAddon {
+    name: String,
+    version: Option<String>,
+    status: Option<String>,
+    #[serde(default)]
+    issues: Vec<Value>,
+    /// An empty text clears.
+    configuration_values: Option<String>,
+    service_account_role_arn: Option<String>,
+    tags: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pod_identity_associations: Vec<SeedOwned>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedOwned {
+    service_account: String,
+    role_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedAssociation {
+    namespace: String,
+    service_account: String,
+    role_arn: String,
+    target_role_arn: Option<String>,
+    #[serde(default)]
+    disable_session_tags: bool,
+    policy: Option<String>,
+    owner_arn: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+}
+
+/// Forgets everything and makes the default clusters again.
+pub(crate) fn reset(state: &mut State, now: OffsetDateTime) -> Result<(), String> {
+    state.reset();
+    add_default_clusters(state, now)
+}
+
+/// The clusters a sandbox starts with, each with the namespace `payments` beside those of Kubernetes itself.
+pub(crate) fn add_default_clusters(state: &mut State, now: OffsetDateTime) -> Result<(), String> {
+    let clusters: Vec<Value> = state
+        .defaults
+        .clusters
+        .iter()
+        .map(|name| serde_json::json!({"name": name, "namespaces": ["payments"]}))
+        .collect();
+    apply(state, serde_json::json!({ "clusters": clusters }), now)
+}
+
+/// Applies a seed. What comes before a faulty entry stays applied.
+pub(crate) fn apply(state: &mut State, value: Value, now: OffsetDateTime) -> Result<(), String> {
+    let seed: Seed = serde_json::from_value(value).map_err(|e| format!("seed: {e}"))?;
+    for key in &seed.access_keys {
+        state.add_key(&key.access_key_id, &key.secret_access_key, &key.account_id);
+    }
+    let accounts = match seed.iam {
+        Value::Null => vec![],
+        Value::Array(list) => list,
+        one => vec![one],
+    };
+    for mut account in accounts {
+        let id = account
+            .as_object_mut()
+            .and_then(|o| o.remove("account_id"))
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_else(|| state.defaults.account_id.clone());
+        let region = state.defaults.region.clone();
+        let context = state.operator(&id, &region, now).context;
+        state
+            .iam(&id)
+            .seed(&context, &account)
+            .map_err(|e| format!("seed: iam of {id}: {e}"))?;
+    }
+    for release in seed.addon_versions {
+        state
+            .catalog
+            .release(
+                &release.addon,
+                &release.version,
+                &release.compatibilities,
+                release.schema,
+            )
+            .map_err(|e| format!("seed: addon_versions: {e}"))?;
+    }
+    for cluster in seed.clusters {
+        let name = cluster.name.clone();
+        apply_cluster(state, cluster, now).map_err(|e| format!("seed: cluster {name}: {e}"))?;
+    }
+    if let Some(visibility) = seed.visibility {
+        state.faults.set_visibility(visibility);
+    }
+    Ok(())
+}
+
+fn apply_cluster(state: &mut State, seed: SeedCluster, now: OffsetDateTime) -> Result<(), String> {
+    let key = ClusterKey {
+        account_id: seed
+            .account_id
+            .unwrap_or_else(|| state.defaults.account_id.clone()),
+        region: seed.region.unwrap_or_else(|| state.defaults.region.clone()),
+        name: seed.name,
+    };
+    if !state.clusters.contains_key(&key) {
+        let endpoint = state
+            .endpoints
+            .open(&key)
+            .map_err(|e| format!("no port for the Kubernetes API: {e}"))?;
+        let issuer = state.ids.issuer();
+        let cluster = Cluster::new(
+            key.clone(),
+            &issuer,
+            endpoint,
+            state.endpoints.ca_data(),
+            now,
+        );
+        state.clusters.insert(key.clone(), cluster);
+    }
+    let State {
+        clusters,
+        catalog,
+        ids,
+        ..
+    } = state;
+    let cluster = clusters.get_mut(&key).ok_or("it is gone")?;
+    let set = |slot: &mut String, value: Option<String>| {
+        if let Some(value) = value {
+            *slot = value;
+        }
+    };
+    set(&mut cluster.version, seed.version);
+    set(&mut cluster.platform_version, seed.platform_version);
+    set(&mut cluster.status, seed.status);
+    set(&mut cluster.issuer, seed.issuer);
+    cluster.auto_mode = seed.auto_mode.unwrap_or(cluster.auto_mode);
+    if let Some(tags) = seed.tags {
+        cluster.tags = tags;
+    }
+    for namespace in &seed.namespaces {
+        cluster.kubernetes.ensure_namespace(namespace, now);
+    }
+    for account in seed.service_accounts {
+        cluster.kubernetes.ensure_namespace(&account.namespace, now);
+        let object = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": account.name, "namespace": account.namespace, "annotations": account.annotations, "labels": account.labels},
+        });
+        cluster.kubernetes.put(object, now)?;
+    }
+    for object in seed.objects {
+        cluster.kubernetes.put(object, now)?;
+    }
+    if !seed.access.is_empty() {
+        cluster.kubernetes.access.grants = seed.access;
+    }
+    cluster.behaviours.extend(seed.addon_behaviour);
+    for profile in seed.fargate_profiles {
+        let name = profile
+            .get("fargateProfileName")
+            .and_then(Value::as_str)
+            .ok_or("a Fargate profile needs its fargateProfileName")?
+            .to_owned();
+        cluster.fargate_profiles.insert(name, profile);
+    }
+    for item in seed.addons {
+        let version = item
+            .version
+            .or_else(|| cluster.addons.get(&item.name).map(|a| a.version.clone()))
+            .or_else(|| catalog.default_version(&item.name, &cluster.version));
+        let version = version.ok_or_else(|| format!("add-on {} needs a version", item.name))?;
+        let arn = cluster.addons.get(&item.name).map_or_else(
+            || addons::arn(cluster, &item.name, &ids.uuid()),
+            |a| a.arn.clone(),
+        );
+        let status = item.status.as_deref().unwrap_or("ACTIVE");
+        let addon = cluster.addons.entry(item.name.clone()).or_insert_with(|| {
+            Addon::settled(&item.name, arn.clone(), &version, status, Vec::new(), now)
+        });
+        addon.version = version;
+        addon.settle(status, item.issues, now);
+        if let Some(values) = item.configuration_values {
+            addon.configuration_values = Some(values).filter(|v| !v.is_empty());
+        }
+        if let Some(role) = item.service_account_role_arn {
+            addon.service_account_role_arn = Some(role).filter(|v| !v.is_empty());
+        }
+        if let Some(tags) = item.tags {
+            addon.tags = tags;
+        }
+        for owned in item.pod_identity_associations {
+            let mut association = Association::new(
+                ids.association(),
+                "kube-system",
+                &owned.service_account,
+                &owned.role_arn,
+                now,
+            );
+            association.owner_arn = Some(arn.clone());
+            put_association(cluster, association);
+        }
+    }
+    for item in seed.associations {
+        let mut association = Association::new(
+            ids.association(),
+            &item.namespace,
+            &item.service_account,
+            &item.role_arn,
+            now,
+        );
+        association.target_role_arn = item.target_role_arn;
+        association.disable_session_tags = item.disable_session_tags;
+        association.policy = item.policy;
+        association.owner_arn = item.owner_arn;
+        association.tags = item.tags;
+        put_association(cluster, association);
+    }
+    Ok(())
+}
+
+/// Adds the association, or changes the one that has its namespace and service account.
+fn put_association(cluster: &mut Cluster, mut association: Association) {
+    match cluster.associations.values_mut().find(|a| {
+        a.namespace == association.namespace && a.service_account == association.service_account
+    }) {
+        Some(existing) => {
+            association.id.clone_from(&existing.id);
+            association.created = existing.created;
+            *existing = association;
+        }
+        None => cluster.add_association(association),
+    }
+}
