@@ -4,11 +4,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod aws;
 pub mod cty;
 pub mod framework;
-pub mod kubernetes;
 pub mod plugin;
 pub mod policy;
 pub mod proto;
-pub mod provider;

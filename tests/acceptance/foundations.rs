@@ -1,5 +1,6 @@
 //! The harness itself, with an object that Terraform brings along.
 
+use podidentity_sandbox::{Fault, FaultError};
 use serde_json::json;
 
 use crate::harness::{Action, Case, PROVIDER, Unknown, cli};
@@ -135,4 +136,40 @@ fn cases_share_neither_names_nor_environment() {
         .anywhere();
     assert!(cli().at_least(1, 0), "{:?}", cli());
     assert!(PROVIDER.ends_with("podidentity/podidentity"));
+}
+
+#[test]
+fn a_sandbox_counts_calls_and_fails_on_demand() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    let aws = case.aws();
+    assert!(
+        aws.attempt(aws.iam.get_role().role_name(case.name()).send())
+            .is_err()
+    );
+    case.expect_calls(&[]);
+    let caller = aws.wait(aws.sts.get_caller_identity().send());
+    assert_eq!(caller.account(), Some(case.fill("{{account_id}}").as_str()));
+    let seen = case.sandbox().requests().len();
+    assert_eq!(
+        seen, 2,
+        "the journal has the tests' own calls, the counts leave them out"
+    );
+    assert!(case.clear_calls().sandbox().requests().is_empty());
+
+    let refused = Fault {
+        operation: Some("GetRole".into()),
+        error: Some(FaultError {
+            code: "ServiceFailure".into(),
+            message: "as ordered".into(),
+            status: 400,
+        }),
+        ..Fault::default()
+    };
+    case.fault(refused);
+    let error = aws
+        .attempt(aws.iam.get_role().role_name(case.name()).send())
+        .unwrap_err();
+    assert!(format!("{error:?}").contains("as ordered"), "{error:?}");
 }

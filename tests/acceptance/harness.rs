@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
+use podidentity_sandbox::{Fault, Sandbox};
 use regex::Regex;
 use serde_json::Value;
 
@@ -19,7 +21,8 @@ mod terraform;
 pub(crate) use diagnostic::{Diagnostic, ErrorExpectation};
 pub(crate) use plan::{Action, Plan, Unknown};
 pub(crate) use state::State;
-pub(crate) use target::{Aws, NAME_PREFIX, Target};
+use target::Target;
+pub(crate) use target::{Aws, NAME_PREFIX};
 #[cfg(unix)]
 pub(crate) use terraform::Running;
 pub(crate) use terraform::{Outcome, PROVIDER, Workspace, cli};
@@ -492,9 +495,65 @@ impl Case {
         self.target.aws()
     }
 
-    /// Where the objects are.
-    pub(crate) const fn target(&self) -> &Target {
-        &self.target
+    /// The sandbox, for what only it can do: [`seed`](Sandbox::seed), [`call`](Sandbox::call), the journal's details.
+    ///
+    /// # Panics
+    ///
+    /// The target is an account; begin such a test with [`Case::sandbox_only`].
+    #[track_caller]
+    pub(crate) const fn sandbox(&self) -> &Sandbox {
+        self.target
+            .sandbox()
+            .expect("this step needs Case::sandbox_only")
+    }
+
+    /// Makes AWS misbehave; `faults.rs` of the sandbox lists the fields. Needs [`Case::sandbox_only`].
+    #[track_caller]
+    pub(crate) fn fault(&mut self, fault: Fault) -> &mut Self {
+        self.sandbox().fault(fault);
+        self
+    }
+
+    /// Starts counting calls afresh.
+    pub(crate) fn clear_calls(&mut self) -> &mut Self {
+        if let Some(sandbox) = self.target.sandbox() {
+            sandbox.clear_requests();
+        }
+        self
+    }
+
+    /// How often the provider called each operation, by `service:Operation`; empty against an account.
+    pub(crate) fn calls(&self) -> BTreeMap<String, usize> {
+        self.target
+            .sandbox()
+            .map(|sandbox| target::counts(&sandbox.requests()))
+            .unwrap_or_default()
+    }
+
+    /// Wants exactly these calls since [`clear_calls`](Self::clear_calls): `&[("iam:GetRole", 1)]`.
+    #[track_caller]
+    pub(crate) fn expect_calls(&mut self, expected: &[(&str, usize)]) -> &mut Self {
+        if self.target.sandbox().is_none() {
+            println!("skipped against an account: counting calls");
+            return self;
+        }
+        let expected: BTreeMap<String, usize> = expected
+            .iter()
+            .map(|(call, count)| ((*call).to_owned(), *count))
+            .collect();
+        assert_eq!(self.calls(), expected, "other AWS calls than expected");
+        self
+    }
+
+    /// Whether the target is an account.
+    pub(crate) const fn is_account(&self) -> bool {
+        self.target.outlives_the_test()
+    }
+
+    /// Keeps tests apart that change something of which a cluster has only one, such as the agent add-on. Every sandbox has
+    /// clusters of its own, so it matters against an account only; hold the guard until the test ends.
+    pub(crate) fn cluster_lock(&self) -> Option<MutexGuard<'static, ()>> {
+        self.target.outlives_the_test().then(target::cluster_lock)
     }
 
     /// Waits until a condition holds, such as a call having arrived.

@@ -57,4 +57,8 @@
 
 mod harness;
 
+mod agent;
+mod association;
 mod foundations;
+mod role;
+mod sweep;

@@ -1,15 +1,22 @@
 //! What the provider talks to: nothing, a sandbox, or an account.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls;
+use podidentity_sandbox::{JournalEntry, Options, Sandbox};
 
 use super::terraform::Workspace;
 
 /// Every object's name starts with it; the sweeper deletes what does.
 pub(crate) const NAME_PREFIX: &str = "podidentity-acc-";
+
+/// Marks the tests' own calls in the journal.
+const APP_NAME: &str = "acceptance-tests";
 
 /// What the provider talks to.
 #[derive(Debug)]
@@ -18,11 +25,20 @@ pub(crate) enum Target {
     Account(&'static Account),
     /// Nothing: there are no credentials.
     Offline,
+    /// A sandbox of this case alone.
+    Sandbox(LocalTarget),
 }
 
 /// A real account.
 #[derive(Debug)]
 pub(crate) struct Account {
+    values: Vec<(&'static str, String)>,
+}
+
+/// A sandbox of one case.
+#[derive(Debug)]
+pub(crate) struct LocalTarget {
+    pub(crate) sandbox: Sandbox,
     values: Vec<(&'static str, String)>,
 }
 
@@ -37,7 +53,7 @@ impl Target {
         if account_requested() {
             Self::Account(account())
         } else {
-            Self::Offline
+            Self::Sandbox(LocalTarget::start(Options::default()))
         }
     }
 
@@ -46,15 +62,23 @@ impl Target {
         match self {
             Self::Account(_) => {
                 for (name, value) in env::vars_os() {
-                    if let Some(name) = name.to_str().filter(|name| {
+                    let wanted = |name: &str| {
                         name.starts_with("AWS_")
-                            || matches!(*name, "HOME" | "USERPROFILE" | "SSL_CERT_FILE")
-                    }) {
+                            || ["HOME", "USERPROFILE", "SSL_CERT_FILE"].contains(&name)
+                    };
+                    if let Some(name) = name.to_str().filter(|name| wanted(name)) {
                         workspace.set(name, value);
                     }
                 }
             }
             Self::Offline => {}
+            Self::Sandbox(local) => {
+                workspace
+                    .set("AWS_ENDPOINT_URL", local.sandbox.aws_endpoint())
+                    .set("AWS_REGION", local.value("region"))
+                    .set("AWS_ACCESS_KEY_ID", "test")
+                    .set("AWS_SECRET_ACCESS_KEY", "test");
+            }
         }
     }
 
@@ -63,6 +87,7 @@ impl Target {
         match self {
             Self::Account(account) => &account.values,
             Self::Offline => &[],
+            Self::Sandbox(local) => &local.values,
         }
     }
 
@@ -71,16 +96,64 @@ impl Target {
         matches!(self, Self::Account(_))
     }
 
+    /// The sandbox, if it is one.
+    pub(crate) const fn sandbox(&self) -> Option<&Sandbox> {
+        match self {
+            Self::Sandbox(local) => Some(&local.sandbox),
+            _ => None,
+        }
+    }
+
     /// Clients for the target.
     #[track_caller]
     pub(crate) fn aws(&self) -> Aws {
-        match self {
-            Self::Account(_) => {
-                Aws::new(runtime().block_on(aws_config::load_defaults(BehaviorVersion::latest())))
-            }
+        let loader = match self {
+            Self::Account(_) => loader(),
             Self::Offline => panic!("this case is offline"),
-        }
+            Self::Sandbox(local) => loader()
+                .endpoint_url(local.sandbox.aws_endpoint())
+                .region(Region::new(local.value("region").to_owned()))
+                .credentials_provider(Credentials::new("test", "test", None, None, APP_NAME)),
+        };
+        Aws::new(&runtime().block_on(loader.load()))
     }
+}
+
+impl LocalTarget {
+    fn start(options: Options) -> Self {
+        let sandbox = Sandbox::start(options).unwrap_or_else(|error| panic!("no sandbox: {error}"));
+        let ready = sandbox.ready();
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let values = vec![
+            ("account_id", text(&ready["account_id"])),
+            ("cluster", text(&ready["clusters"][0])),
+            ("endpoint", sandbox.aws_endpoint().to_owned()),
+            ("partition", "aws".to_owned()),
+            ("region", text(&ready["region"])),
+        ];
+        Self { sandbox, values }
+    }
+
+    fn value(&self, name: &str) -> &str {
+        self.values
+            .iter()
+            .find(|(found, _)| *found == name)
+            .map_or("", |(_, value)| value)
+    }
+}
+
+/// How often each operation was called, by `service:Operation`, without the calls of the tests themselves.
+pub(crate) fn counts(journal: &[JournalEntry]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for entry in journal
+        .iter()
+        .filter(|entry| !entry.user_agent.contains(APP_NAME))
+    {
+        *counts
+            .entry(format!("{}:{}", entry.service, entry.operation))
+            .or_default() += 1;
+    }
+    counts
 }
 
 /// AWS clients, to look at the target and to change it behind Terraform's back.
@@ -94,11 +167,11 @@ pub(crate) struct Aws {
 }
 
 impl Aws {
-    fn new(config: SdkConfig) -> Self {
+    fn new(config: &SdkConfig) -> Self {
         Self {
-            eks: aws_sdk_eks::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
-            sts: aws_sdk_sts::Client::new(&config),
+            eks: aws_sdk_eks::Client::new(config),
+            iam: aws_sdk_iam::Client::new(config),
+            sts: aws_sdk_sts::Client::new(config),
         }
     }
 
@@ -108,8 +181,7 @@ impl Aws {
         &self,
         call: impl Future<Output = Result<T, E>>,
     ) -> T {
-        runtime()
-            .block_on(call)
+        self.attempt(call)
             .unwrap_or_else(|error| panic!("AWS call failed: {error:?}"))
     }
 
@@ -117,6 +189,12 @@ impl Aws {
     pub(crate) fn attempt<T>(&self, call: impl Future<Output = T>) -> T {
         runtime().block_on(call)
     }
+}
+
+/// Held by tests that change something of which a cluster has only one, such as the agent add-on, while they use an account.
+pub(crate) fn cluster_lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn runtime() -> &'static tokio::runtime::Runtime {
@@ -130,15 +208,25 @@ fn runtime() -> &'static tokio::runtime::Runtime {
     })
 }
 
+fn loader() -> ConfigLoader {
+    let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc);
+    let client = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls)
+        .build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
+        .app_name(AppName::new(APP_NAME).unwrap())
+}
+
 fn account() -> &'static Account {
     static ACCOUNT: OnceLock<Account> = OnceLock::new();
     ACCOUNT.get_or_init(|| {
-        let cluster = env::var("PODIDENTITY_ACC_CLUSTER").ok().filter(|cluster| !cluster.is_empty()).unwrap_or_else(|| {
-            panic!("TF_ACC is set, so PODIDENTITY_ACC_CLUSTER must name a cluster that these tests may change")
-        });
-        let config = runtime().block_on(aws_config::load_defaults(BehaviorVersion::latest()));
-        let region = config.region().unwrap_or_else(|| panic!("TF_ACC is set, so AWS_REGION or a profile must say where the cluster is")).to_string();
-        let aws = Aws::new(config);
+        let cluster = env::var("PODIDENTITY_ACC_CLUSTER").ok().filter(|cluster| !cluster.is_empty());
+        let cluster = cluster.unwrap_or_else(|| panic!("TF_ACC is set, so PODIDENTITY_ACC_CLUSTER must name a cluster that these tests may change"));
+        let config = runtime().block_on(loader().load());
+        let region = config.region().map(ToString::to_string);
+        let region = region.unwrap_or_else(|| panic!("TF_ACC is set, so AWS_REGION or a profile must say where the cluster is"));
+        let aws = Aws::new(&config);
         let identity = aws.wait(aws.sts.get_caller_identity().send());
         let partition = identity.arn().and_then(|arn| arn.split(':').nth(1)).unwrap_or("aws").to_owned();
         let account_id = identity.account().unwrap_or_default().to_owned();

@@ -323,14 +323,6 @@ impl Outcome {
         self.events.iter().rev().find(|event| event["type"] == kind)
     }
 
-    /// Errors only.
-    pub(crate) fn errors(&self) -> Vec<&Diagnostic> {
-        self.diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.severity == "error")
-            .collect()
-    }
-
     /// Warnings only.
     pub(crate) fn warnings(&self) -> Vec<&Diagnostic> {
         self.diagnostics

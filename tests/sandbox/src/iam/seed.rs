@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::form::Form;
 use super::{Iam, IamError};
 use crate::context::RequestContext;
 
@@ -206,8 +205,7 @@ fn call(
             _ => flatten(name, value, &mut parameters),
         }
     }
-    iam.dispatch(context, action, &mut Form::new(&parameters))
-        .map(|_| ())
+    iam.handle(context, &parameters).map(|_| ())
 }
 
 /// The query protocol's names for nested values.

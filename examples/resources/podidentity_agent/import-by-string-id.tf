@@ -1,0 +1,4 @@
+import {
+  to = podidentity_agent.this
+  id = "demo"
+}

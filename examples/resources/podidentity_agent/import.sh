@@ -1,0 +1,2 @@
+# The name of the cluster.
+terraform import podidentity_agent.this demo

@@ -1,0 +1,4 @@
+import {
+  to = podidentity_association.payments
+  id = "demo,a-0123456789abcdef0"
+}

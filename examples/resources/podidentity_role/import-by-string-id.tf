@@ -1,0 +1,4 @@
+import {
+  to = podidentity_role.payments
+  id = "payments"
+}

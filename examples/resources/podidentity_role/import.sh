@@ -1,0 +1,2 @@
+# The name of the role.
+terraform import podidentity_role.payments payments
