@@ -4,8 +4,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod aws;
 pub mod cty;
 pub mod framework;
+pub mod kubernetes;
 pub mod plugin;
 pub mod policy;
 pub mod proto;
+pub mod provider;

@@ -134,6 +134,7 @@ impl Iam {
         if version != VERSION {
             return Err(IamError::invalid_action(action, version));
         }
+        self.check_protected(action, parameters)?;
         let mut xml = Xml::new();
         match self.dispatch(context, action, &mut Form::new(parameters))? {
             Answer::Empty => {}
@@ -146,6 +147,40 @@ impl Iam {
             "<{action}Response xmlns=\"{NAMESPACE}\">{}</{action}Response>",
             xml.finish()
         ))
+    }
+
+    /// Roles of services and of the identity centre can be read, not changed; only a seed can put them there.
+    fn check_protected(
+        &self,
+        action: &str,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<(), IamError> {
+        const RESERVED: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
+        const CHANGES: [&str; 9] = [
+            "AddRoleToInstanceProfile",
+            "AttachRolePolicy",
+            "DeleteRole",
+            "DeleteRolePermissionsBoundary",
+            "DeleteRolePolicy",
+            "DetachRolePolicy",
+            "PutRolePermissionsBoundary",
+            "PutRolePolicy",
+            "UpdateAssumeRolePolicy",
+        ];
+        let reserved = |path: &str| RESERVED.iter().any(|prefix| path.starts_with(prefix));
+        if action == "CreateRole" && parameters.get("Path").is_some_and(|path| reserved(path)) {
+            // No record of AWS's wording was found.
+            return Err(IamError::invalid_input(
+                "The specified path is reserved for roles that AWS services create.",
+            ));
+        }
+        let role = parameters
+            .get("RoleName")
+            .and_then(|name| self.role(name).ok());
+        match role.filter(|role| CHANGES.contains(&action) && reserved(&role.path)) {
+            Some(role) => Err(IamError::unmodifiable_entity(&role.name)),
+            None => Ok(()),
+        }
     }
 
     /// The role of this ARN, or `None`.

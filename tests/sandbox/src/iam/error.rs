@@ -72,6 +72,17 @@ impl IamError {
         Self::sender(400, "MalformedPolicyDocument", message)
     }
 
+    /// 400 `UnmodifiableEntity`.
+    pub(super) fn unmodifiable_entity(role: &str) -> Self {
+        Self::sender(
+            400,
+            "UnmodifiableEntity",
+            format!(
+                "Cannot perform the operation on the protected role '{role}' - this role is only modifiable by AWS"
+            ),
+        )
+    }
+
     /// 400 `InvalidAction`.
     pub(super) fn invalid_action(action: &str, version: &str) -> Self {
         Self::sender(

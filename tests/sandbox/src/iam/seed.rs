@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::form::Form;
 use super::{Iam, IamError};
 use crate::context::RequestContext;
 
@@ -205,7 +206,8 @@ fn call(
             _ => flatten(name, value, &mut parameters),
         }
     }
-    iam.handle(context, &parameters).map(|_| ())
+    iam.dispatch(context, action, &mut Form::new(&parameters))
+        .map(|_| ())
 }
 
 /// The query protocol's names for nested values.

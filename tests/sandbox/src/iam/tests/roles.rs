@@ -436,3 +436,37 @@ fn tags_ignore_the_case_of_keys() {
          Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+, Member must not be null]"
     );
 }
+
+#[test]
+fn roles_of_services_are_not_changed() {
+    let mut iam = Iam::default();
+    let arn = "arn:aws:iam::111122223333:role/aws-service-role/eks.amazonaws.com/AWSServiceRoleForAmazonEKS";
+    let seed = json!({"Roles": [{
+        "RoleName": "AWSServiceRoleForAmazonEKS",
+        "Path": "/aws-service-role/eks.amazonaws.com/",
+        "AssumeRolePolicyDocument": TRUST.replace("pods.eks", "eks"),
+        "ManagedPolicyArns": [S3]
+    }]});
+    iam.seed(&context(), &seed).unwrap();
+    let name = [("RoleName", "AWSServiceRoleForAmazonEKS")];
+    let refused = "Cannot perform the operation on the protected role 'AWSServiceRoleForAmazonEKS' - this role is only modifiable by AWS";
+    for (action, more) in [
+        ("DeleteRole", vec![]),
+        ("UpdateAssumeRolePolicy", vec![("PolicyDocument", TRUST)]),
+        ("DetachRolePolicy", vec![("PolicyArn", S3)]),
+    ] {
+        let parameters = [name.to_vec(), more].concat();
+        assert_eq!(
+            err(&mut iam, action, &parameters),
+            (400, "UnmodifiableEntity".into(), refused.into()),
+            "{action}"
+        );
+    }
+    assert_eq!(text(&ok(&mut iam, "GetRole", &name), "Arn"), Some(arn));
+    let create = [
+        ("RoleName", "x"),
+        ("Path", "/aws-service-role/x/"),
+        ("AssumeRolePolicyDocument", TRUST),
+    ];
+    assert_eq!(err(&mut iam, "CreateRole", &create).1, "InvalidInput");
+}

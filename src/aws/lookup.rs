@@ -1,0 +1,109 @@
+//! Look-ups asked once per process, however many objects ask at the same time.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::error::{AwsError, AwsErrorKind};
+
+type Slot<V> = Arc<OnceCell<Result<V, AwsError>>>;
+
+/// Answers by key. Whoever asks first asks AWS; the others wait for the same answer.
+///
+/// A refusal (`AccessDenied`) is an answer too: asking again would be refused again. Other errors are not kept, so the
+/// next one who asks tries anew.
+#[derive(Debug)]
+pub struct Lookup<K, V>(Mutex<HashMap<K, Slot<V>>>);
+
+impl<K, V> Default for Lookup<K, V> {
+    fn default() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Lookup<K, V> {
+    /// The answer for `key`, asked with `ask` if nobody has.
+    ///
+    /// # Errors
+    /// What `ask` answered.
+    pub async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, AwsError>
+    where
+        F: Future<Output = Result<V, AwsError>>,
+    {
+        let slot = Arc::clone(self.slots().entry(key).or_default());
+        // A caller that is dropped half-way frees the cell for the next one.
+        slot.get_or_try_init(|| async {
+            match ask().await {
+                Err(error) if error.kind() != AwsErrorKind::AccessDenied => Err(error),
+                answer => Ok(answer),
+            }
+        })
+        .await?
+        .clone()
+    }
+
+    /// Keeps an answer learned otherwise, such as the result of a write.
+    pub fn put(&self, key: K, value: V) {
+        self.slots()
+            .insert(key, Arc::new(OnceCell::from(Ok(value))));
+    }
+
+    /// Forgets an answer, because a write made it old.
+    pub fn forget(&self, key: &K) {
+        self.slots().remove(key);
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
+        // Insertions and removals leave the map whole even if a key's hash panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_askers_one_call() {
+        let lookup = Lookup::<&str, u32>::default();
+        let calls = AtomicU32::new(0);
+        let ask = || async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(calls.fetch_add(1, Ordering::Relaxed))
+        };
+        let answers =
+            futures_util::future::join_all((0..30).map(|_| lookup.get("demo", ask))).await;
+        assert!(answers.into_iter().all(|answer| answer.unwrap() == 0));
+        assert_eq!(lookup.get("other", ask).await.unwrap(), 1);
+        lookup.put("other", 9);
+        assert_eq!(lookup.get("other", ask).await.unwrap(), 9);
+        lookup.forget(&"other");
+        assert_eq!(lookup.get("other", ask).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn refusals_are_kept_and_other_errors_are_not() {
+        for (kind, calls_expected) in [
+            (AwsErrorKind::AccessDenied, 1),
+            (AwsErrorKind::Throttled, 2),
+            (AwsErrorKind::Cancelled, 2),
+        ] {
+            let lookup = Lookup::<&str, u32>::default();
+            let calls = AtomicU32::new(0);
+            let ask = || async {
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err(AwsError::new(kind, "no"))
+            };
+            for _ in 0..2 {
+                assert_eq!(lookup.get("a", ask).await.unwrap_err().kind(), kind);
+            }
+            assert_eq!(calls.load(Ordering::Relaxed), calls_expected, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The provider: its configuration and what it offers.
+
+pub mod data;
+
+pub use data::ProviderData;
