@@ -12,3 +12,4 @@ pub mod plugin;
 pub mod policy;
 pub mod proto;
 pub mod provider;
+pub mod resources;

@@ -13,6 +13,7 @@ use crate::aws::{AwsError, AwsErrorKind, Clients, Eks, Iam, Partition, Sts, TagP
 use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
 use crate::kubernetes::KubernetesConfig;
+use crate::resources::planned_trust::PlannedTrusts;
 
 /// The configured provider: clients, defaults, and look-ups that are asked once per process.
 ///
@@ -27,6 +28,7 @@ pub struct ProviderData {
     addon_versions: Lookup<(String, String), Arc<Vec<AddonVersion>>>,
     addon_schemas: Lookup<(String, String), Option<Arc<str>>>,
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
+    planned_trusts: PlannedTrusts,
 }
 
 /// What the provider block says beside how to reach AWS.
@@ -56,6 +58,7 @@ impl ProviderData {
             addon_versions: Lookup::default(),
             addon_schemas: Lookup::default(),
             roles: Lookup::default(),
+            planned_trusts: PlannedTrusts::default(),
         }
     }
 
@@ -299,6 +302,12 @@ impl ProviderData {
     /// Keeps what a write learned about a role, so that nobody has to ask.
     pub fn put_role(&self, role: Arc<RoleInfo>) {
         self.roles.put(role_key(&role.name), Some(role));
+    }
+
+    /// The trust policies that this run is going to give to roles.
+    #[must_use]
+    pub fn planned_trusts(&self) -> &PlannedTrusts {
+        &self.planned_trusts
     }
 
     /// Forgets a role because a write changed or deleted it.

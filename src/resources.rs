@@ -1,0 +1,10 @@
+//! Managed resources, one module each, and the attributes that several of them have.
+
+pub mod agent;
+pub mod arns;
+pub mod association;
+pub mod cluster_name;
+pub mod documents;
+pub mod names;
+pub mod planned_trust;
+pub mod tags;
