@@ -27,7 +27,7 @@ pub use check::{Problem, check_permission_policy, check_trust_policy};
 pub use document::{Document, Effect, ParseError, Statement};
 pub use name::NameError;
 pub use request::PodContext;
-pub use trust::{TargetOf, TrustError, TrustSpec};
+pub use trust::{Inferred, TargetOf, TrustError, TrustSpec};
 
 /// The service principal of EKS Pod Identity, the same in every partition for which AWS documents one (aws, aws-cn, aws-us-gov).
 pub const SERVICE_PRINCIPAL: &str = "pods.eks.amazonaws.com";

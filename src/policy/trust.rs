@@ -14,8 +14,12 @@
 //!
 //! Equal input gives equal text: values are sorted and written once, a list of one as a string.
 
+mod infer;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+pub use infer::Inferred;
 
 use super::arn::{Arn, ArnError, ClusterArn, RoleArn};
 use super::document::{Document, Statement};
