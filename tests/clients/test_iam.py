@@ -310,6 +310,27 @@ class Iam(unittest.TestCase):
         self.iam.untag_role(RoleName="app", TagKeys=["TEAM", "absent"])
         self.assertEqual(self.iam.get_role(RoleName="app")["Role"]["Tags"], [{"Key": "cost center", "Value": "ü"}])
 
+    def test_versions_and_tags_of_a_policy(self):
+        arn = self.iam.create_policy(PolicyName="mine", PolicyDocument=json.dumps(POLICY))["Policy"]["Arn"]
+        for number in range(2, 6):
+            version = self.iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(POLICY), SetAsDefault=number == 3)["PolicyVersion"]
+            self.assertEqual((version["VersionId"], version["IsDefaultVersion"]), (f"v{number}", number == 3))
+        full = "A managed policy can have up to 5 versions. Before you create a new version, you must delete an existing version."
+        self.refuses(409, "LimitExceeded", full, self.iam.create_policy_version, PolicyArn=arn, PolicyDocument=json.dumps(POLICY))
+        self.refuses(409, "DeleteConflict", "Cannot delete the default version of a policy.", self.iam.delete_policy_version, PolicyArn=arn, VersionId="v3")
+        self.iam.set_default_policy_version(PolicyArn=arn, VersionId="v5")
+        self.iam.delete_policy_version(PolicyArn=arn, VersionId="v3")
+        versions = self.iam.list_policy_versions(PolicyArn=arn)["Versions"]
+        self.assertEqual([(version["VersionId"], version["IsDefaultVersion"]) for version in versions], [("v5", True), ("v4", False), ("v2", False), ("v1", False)])
+        missing = f"Policy {arn} version v9 does not exist or is not attachable."
+        self.refuses(404, "NoSuchEntity", missing, self.iam.get_policy_version, PolicyArn=arn, VersionId="v9")
+        pattern = r"1 validation error detected: Value at 'versionId' failed to satisfy constraint: Member must satisfy regular expression pattern: v[1-9][0-9]*(\.[A-Za-z0-9-]*)?"
+        self.refuses(400, "ValidationError", pattern, self.iam.set_default_policy_version, PolicyArn=arn, VersionId="9")
+        self.iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}])
+        self.refuses(400, "InvalidInput", "Duplicate tag keys found.", self.iam.tag_policy, PolicyArn=arn, Tags=[{"Key": "a", "Value": "1"}] * 2)
+        self.iam.untag_policy(PolicyArn=arn, TagKeys=["a"])
+        self.assertEqual(self.iam.list_policy_tags(PolicyArn=arn)["Tags"], [{"Key": "A", "Value": "2"}])
+
     def test_pages(self):
         names = [f"role-{number:02}" for number in range(25)]
         for name in reversed(names):
@@ -334,6 +355,14 @@ class Iam(unittest.TestCase):
         self.assertEqual((shown["Url"], shown["ClientIDList"], shown["Tags"]), (url.removeprefix("https://"), ["sts.amazonaws.com"], []))
         self.assertIn({"Arn": arn}, self.iam.list_open_id_connect_providers()["OpenIDConnectProviderList"])
         self.refuses(409, "EntityAlreadyExists", f"Provider with url {url} already exists.", self.iam.create_open_id_connect_provider, Url=url)
+        self.iam.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID="other")
+        self.iam.remove_client_id_from_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID="sts.amazonaws.com")
+        self.iam.update_open_id_connect_provider_thumbprint(OpenIDConnectProviderArn=arn, ThumbprintList=["a" * 40])
+        self.iam.tag_open_id_connect_provider(OpenIDConnectProviderArn=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "A", "Value": "2"}])
+        self.iam.untag_open_id_connect_provider(OpenIDConnectProviderArn=arn, TagKeys=["a"])
+        self.assertEqual(self.iam.list_open_id_connect_provider_tags(OpenIDConnectProviderArn=arn)["Tags"], [{"Key": "A", "Value": "2"}])
+        shown = self.iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+        self.assertEqual((shown["ClientIDList"], shown["ThumbprintList"]), (["other"], ["a" * 40]))
         self.iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=arn)
         self.refuses(404, "NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}", self.iam.get_open_id_connect_provider, OpenIDConnectProviderArn=arn)
 

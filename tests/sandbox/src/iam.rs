@@ -220,6 +220,9 @@ impl Iam {
 
     fn dispatch(&mut self, context: &RequestContext, action: &str, form: &mut Form<'_>) -> Outcome {
         match action {
+            "AddClientIDToOpenIDConnectProvider" => {
+                self.add_client_id_to_open_id_connect_provider(form)
+            }
             "AddRoleToInstanceProfile" => self.add_role_to_instance_profile(form),
             "AttachRolePolicy" => self.attach_role_policy(context, form),
             "CreateInstanceProfile" => self.create_instance_profile(context, form),
@@ -231,7 +234,7 @@ impl Iam {
             "DeleteInstanceProfile" => self.delete_instance_profile(form),
             "DeleteOpenIDConnectProvider" => self.delete_open_id_connect_provider(form),
             "DeletePolicy" => self.delete_policy(form),
-            "DeletePolicyVersion" => self.delete_policy_version(context, form),
+            "DeletePolicyVersion" => self.delete_policy_version(form),
             "DeleteRole" => self.delete_role(form),
             "DeleteRolePermissionsBoundary" => self.delete_role_permissions_boundary(form),
             "DeleteRolePolicy" => self.delete_role_policy(form),
@@ -249,6 +252,10 @@ impl Iam {
             "ListEntitiesForPolicy" => self.list_entities_for_policy(context, form),
             "ListInstanceProfilesForRole" => self.list_instance_profiles_for_role(context, form),
             "ListOpenIDConnectProviders" => Ok(self.list_open_id_connect_providers()),
+            "ListOpenIDConnectProviderTags" => {
+                self.list_open_id_connect_provider_tags(context, form)
+            }
+            "ListPolicyTags" => self.list_policy_tags(context, form),
             "ListPolicies" => self.list_policies(context, form),
             "ListPolicyVersions" => self.list_policy_versions(context, form),
             "ListRolePolicies" => self.list_role_policies(context, form),
@@ -256,11 +263,22 @@ impl Iam {
             "ListRoles" => self.list_roles(context, form),
             "PutRolePermissionsBoundary" => self.put_role_permissions_boundary(context, form),
             "PutRolePolicy" => self.put_role_policy(form),
+            "RemoveClientIDFromOpenIDConnectProvider" => {
+                self.remove_client_id_from_open_id_connect_provider(form)
+            }
             "RemoveRoleFromInstanceProfile" => self.remove_role_from_instance_profile(form),
             "SimulatePrincipalPolicy" => self.simulate_principal_policy(context, form),
+            "SetDefaultPolicyVersion" => self.set_default_policy_version(form),
+            "TagOpenIDConnectProvider" => self.tag_open_id_connect_provider(form),
+            "TagPolicy" => self.tag_policy(form),
             "TagRole" => self.tag_role(form),
+            "UntagOpenIDConnectProvider" => self.untag_open_id_connect_provider(form),
+            "UntagPolicy" => self.untag_policy(form),
             "UntagRole" => self.untag_role(form),
             "UpdateAssumeRolePolicy" => self.update_assume_role_policy(context, form),
+            "UpdateOpenIDConnectProviderThumbprint" => {
+                self.update_open_id_connect_provider_thumbprint(form)
+            }
             "UpdateRole" => self.update_role(form),
             "UpdateRoleDescription" => self.update_role_description(form),
             _ => Err(IamError::invalid_action(action, VERSION)),

@@ -151,6 +151,15 @@ impl<'a> Form<'a> {
         value.to_owned()
     }
 
+    /// A required text of a certain length.
+    pub(super) fn text(&mut self, name: &str, min: usize, max: usize) -> String {
+        let Some(value) = self.required(name) else {
+            return String::new();
+        };
+        self.length(name, value, min, max);
+        value.to_owned()
+    }
+
     /// An optional ARN.
     pub(super) fn optional_arn(&mut self, name: &str) -> Option<String> {
         self.raw(name).is_some().then(|| self.arn(name))

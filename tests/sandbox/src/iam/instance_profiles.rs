@@ -6,7 +6,7 @@ use super::error::IamError;
 use super::form::Form;
 use super::pages::Page;
 use super::roles::Detail;
-use super::tags::{self, Tag};
+use super::tags::{self, Keys, Tag};
 use super::xml::Xml;
 use super::{Answer, Iam, Outcome};
 use crate::context::RequestContext;
@@ -39,7 +39,7 @@ impl Iam {
         let path = form.path();
         let tags = form.tags();
         form.check()?;
-        tags::check_case_sensitive(&tags)?;
+        Keys::CaseSensitive.check(&tags)?;
         let key = name.to_lowercase();
         if self.instance_profiles.contains_key(&key) {
             return Err(IamError::already_exists(format!(

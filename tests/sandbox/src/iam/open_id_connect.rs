@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use super::error::IamError;
 use super::form::Form;
-use super::tags::{self, Tag};
+use super::tags::{self, Keys, Tag};
 use super::xml::Xml;
 use super::{Answer, Iam, Outcome};
 use crate::context::RequestContext;
@@ -17,7 +17,7 @@ pub(super) struct OpenIdConnectProvider {
     client_ids: Vec<String>,
     thumbprints: Vec<String>,
     created: OffsetDateTime,
-    tags: Vec<Tag>,
+    pub(super) tags: Vec<Tag>,
 }
 
 /// The quota of client ids; not adjustable.
@@ -25,6 +25,14 @@ const CLIENT_IDS: usize = 100;
 const THUMBPRINTS: usize = 5;
 /// What AWS answers with when it fetches the certificate itself: the thumbprint may be left out since 2024.
 const FETCHED_THUMBPRINT: &str = "06b25927c42a721631c1efd9431e648fa62e1e39";
+
+fn not_found(arn: &str) -> IamError {
+    IamError::no_such_entity(format!("OpenIDConnect Provider not found for arn {arn}"))
+}
+
+fn too_many_thumbprints() -> IamError {
+    IamError::invalid_input("Thumbprint list must contain fewer than 5 entries.")
+}
 
 impl Iam {
     pub(super) fn create_open_id_connect_provider(
@@ -40,7 +48,7 @@ impl Iam {
         }
         let tags = form.tags();
         form.check()?;
-        tags::check_case_sensitive(&tags)?;
+        Keys::CaseSensitive.check(&tags)?;
         let host = url
             .strip_prefix("https://")
             .map(|rest| rest.trim_end_matches('/'))
@@ -48,9 +56,7 @@ impl Iam {
         let host =
             host.ok_or_else(|| IamError::validation("Invalid Open ID Connect Provider URL"))?;
         if thumbprints.len() > THUMBPRINTS {
-            return Err(IamError::invalid_input(
-                "Thumbprint list must contain fewer than 5 entries.",
-            ));
+            return Err(too_many_thumbprints());
         }
         if client_ids.len() > CLIENT_IDS {
             return Err(IamError::quota(
@@ -97,9 +103,7 @@ impl Iam {
         let arn = form.arn("OpenIDConnectProviderArn");
         form.check()?;
         let provider = self.open_id_connect_providers.get(&arn);
-        let provider = provider.ok_or_else(|| {
-            IamError::no_such_entity(format!("OpenIDConnect Provider not found for arn {arn}"))
-        })?;
+        let provider = provider.ok_or_else(|| not_found(&arn))?;
         let mut xml = Xml::new();
         xml.text("Url", &provider.url);
         xml.strings(
@@ -123,6 +127,69 @@ impl Iam {
             |xml, arn| xml.text("Arn", arn),
         );
         Answer::Result(xml)
+    }
+
+    pub(super) fn update_open_id_connect_provider_thumbprint(
+        &mut self,
+        form: &mut Form<'_>,
+    ) -> Outcome {
+        let arn = form.arn("OpenIDConnectProviderArn");
+        let thumbprints = form.string_list("ThumbprintList", 40, 40);
+        form.check()?;
+        if thumbprints.len() > THUMBPRINTS {
+            return Err(too_many_thumbprints());
+        }
+        self.provider_mut(&arn)?.thumbprints = thumbprints;
+        Ok(Answer::Empty)
+    }
+
+    /// Adding an id that is there already is no error.
+    pub(super) fn add_client_id_to_open_id_connect_provider(
+        &mut self,
+        form: &mut Form<'_>,
+    ) -> Outcome {
+        let (arn, client_id) = (
+            form.arn("OpenIDConnectProviderArn"),
+            form.text("ClientID", 1, 255),
+        );
+        form.check()?;
+        let client_ids = &mut self.provider_mut(&arn)?.client_ids;
+        if !client_ids.contains(&client_id) {
+            if client_ids.len() >= CLIENT_IDS {
+                return Err(IamError::quota(
+                    "ClientIdsPerOpenIdConnectProvider",
+                    CLIENT_IDS,
+                ));
+            }
+            client_ids.push(client_id);
+        }
+        Ok(Answer::Empty)
+    }
+
+    /// Removing an id that is not there is no error.
+    pub(super) fn remove_client_id_from_open_id_connect_provider(
+        &mut self,
+        form: &mut Form<'_>,
+    ) -> Outcome {
+        let (arn, client_id) = (
+            form.arn("OpenIDConnectProviderArn"),
+            form.text("ClientID", 1, 255),
+        );
+        form.check()?;
+        self.provider_mut(&arn)?
+            .client_ids
+            .retain(|known| *known != client_id);
+        Ok(Answer::Empty)
+    }
+
+    /// The provider of this ARN.
+    pub(super) fn provider_mut(
+        &mut self,
+        arn: &str,
+    ) -> Result<&mut OpenIdConnectProvider, IamError> {
+        self.open_id_connect_providers
+            .get_mut(arn)
+            .ok_or_else(|| not_found(arn))
     }
 
     pub(super) fn delete_open_id_connect_provider(&mut self, form: &mut Form<'_>) -> Outcome {

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::error::IamError;
 use super::form::Form;
 use super::pages::Page;
-use super::tags::{self, Tag};
+use super::tags::{self, Keys, Tag};
 use super::xml::Xml;
 use super::{Answer, Iam, Outcome, identity_policy, managed_policies};
 use crate::context::RequestContext;
@@ -68,7 +68,8 @@ pub(super) fn is_policy_arn(arn: &str) -> bool {
             .is_some_and(|rest| !rest.is_empty() && !rest.ends_with('/'))
 }
 
-fn not_found(arn: &str) -> IamError {
+/// No policy has this ARN.
+pub(super) fn not_found(arn: &str) -> IamError {
     IamError::no_such_entity(format!("Policy {arn} was not found."))
 }
 
@@ -79,7 +80,7 @@ fn version_not_found(arn: &str, version: &str) -> IamError {
 }
 
 /// Reads `PolicyArn` and checks its form.
-fn policy_arn(form: &mut Form<'_>) -> Result<String, IamError> {
+pub(super) fn policy_arn(form: &mut Form<'_>) -> Result<String, IamError> {
     let arn = form.arn("PolicyArn");
     form.check()?;
     if is_policy_arn(&arn) {
@@ -133,7 +134,7 @@ impl Iam {
         let description = form.description();
         let tags = form.tags();
         form.check()?;
-        tags::check_case_sensitive(&tags)?;
+        Keys::CaseSensitive.check(&tags)?;
         if self
             .policies
             .values()
@@ -282,11 +283,7 @@ impl Iam {
         Ok(Answer::Result(xml))
     }
 
-    pub(super) fn delete_policy_version(
-        &mut self,
-        _context: &RequestContext,
-        form: &mut Form<'_>,
-    ) -> Outcome {
+    pub(super) fn delete_policy_version(&mut self, form: &mut Form<'_>) -> Outcome {
         let id = version_id(form);
         let arn = policy_arn(form)?;
         let policy = self
@@ -302,6 +299,20 @@ impl Iam {
             ));
         }
         policy.versions.retain(|version| version.id != id);
+        Ok(Answer::Empty)
+    }
+
+    pub(super) fn set_default_policy_version(&mut self, form: &mut Form<'_>) -> Outcome {
+        let id = version_id(form);
+        let arn = policy_arn(form)?;
+        let policy = self
+            .policies
+            .get_mut(&arn)
+            .ok_or_else(|| version_not_found(&arn, &id))?;
+        if !policy.versions.iter().any(|version| version.id == id) {
+            return Err(version_not_found(&arn, &id));
+        }
+        policy.default_version = id;
         Ok(Answer::Empty)
     }
 

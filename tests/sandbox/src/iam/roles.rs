@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::error::IamError;
 use super::form::Form;
 use super::pages::Page;
-use super::tags::{self, Tag};
+use super::tags::{self, Keys, Tag};
 use super::trust::{Directory, TrustPolicy};
 use super::xml::Xml;
 use super::{Answer, Iam, Outcome};
@@ -107,7 +107,7 @@ impl Iam {
         let permissions_boundary = form.optional_arn("PermissionsBoundary");
         let tags = form.tags();
         form.check()?;
-        tags::check_ignoring_case(&tags)?;
+        Keys::IgnoringCase.check(&tags)?;
         let key = name.to_lowercase();
         if self.roles.contains_key(&key) {
             return Err(IamError::already_exists(format!(

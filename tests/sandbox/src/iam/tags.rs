@@ -1,10 +1,10 @@
 //! Tags of roles and other entities.
 
 use super::error::IamError;
-use super::form::Form;
+use super::form::{Form, PageRequest};
 use super::pages::{Page, position_key};
 use super::xml::Xml;
-use super::{Answer, Iam, Outcome};
+use super::{Answer, Iam, Outcome, policies};
 use crate::context::RequestContext;
 
 /// The quota of tags of one entity; not adjustable.
@@ -34,63 +34,61 @@ pub(super) fn sorted(tags: &[Tag]) -> Vec<Tag> {
     tags
 }
 
-/// Checks tags whose keys ignore case, as those of roles and users do.
-pub(super) fn check_ignoring_case(tags: &[Tag]) -> Result<(), IamError> {
-    check_reserved(tags)?;
-    if repeats(tags.iter().map(|tag| tag.key.to_lowercase())) {
-        return Err(IamError::invalid_input(
-            "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
-        ));
-    }
-    Ok(())
+/// How the keys of an entity's tags are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// Roles and users.
+    IgnoringCase,
+    /// Policies, instance profiles and OIDC providers.
+    CaseSensitive,
 }
 
-/// Checks tags whose keys are told apart by case, as those of policies, instance profiles and OIDC providers are.
-pub(super) fn check_case_sensitive(tags: &[Tag]) -> Result<(), IamError> {
-    check_reserved(tags)?;
-    if repeats(tags.iter().map(|tag| tag.key.clone())) {
-        return Err(IamError::invalid_input("Duplicate tag keys found."));
-    }
-    Ok(())
-}
-
-/// The prefix is AWS's own in any case of its letters. No record of IAM's wording was found; this is the one of other services.
-fn check_reserved(tags: &[Tag]) -> Result<(), IamError> {
-    if tags
-        .iter()
-        .any(|tag| tag.key.to_ascii_lowercase().starts_with("aws:"))
-    {
-        return Err(IamError::invalid_input(
-            "aws: prefixed tag key names are not allowed for external use.",
-        ));
-    }
-    Ok(())
-}
-
-fn repeats(keys: impl Iterator<Item = String>) -> bool {
-    let mut keys: Vec<_> = keys.collect();
-    let count = keys.len();
-    keys.sort();
-    keys.dedup();
-    keys.len() < count
-}
-
-impl Iam {
-    pub(super) fn tag_role(&mut self, form: &mut Form<'_>) -> Outcome {
-        let name = form.name("RoleName", 64);
-        let tags = form.tags();
-        if form.raw("Tags.member.1.Key").is_none() {
-            form.violate("Tags", "Member must not be null");
+impl Keys {
+    fn same(self, a: &str, b: &str) -> bool {
+        match self {
+            Self::IgnoringCase => a.to_lowercase() == b.to_lowercase(),
+            Self::CaseSensitive => a == b,
         }
-        form.check()?;
-        check_ignoring_case(&tags)?;
-        let role = self.role_mut(&name)?;
-        let mut merged = role.tags.clone();
+    }
+
+    /// Checks tags of one request.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a key of AWS's own or one given twice.
+    pub(super) fn check(self, tags: &[Tag]) -> Result<(), IamError> {
+        // The prefix is AWS's in any case of its letters. No record of IAM's wording was found; this is the one of other services.
+        if tags
+            .iter()
+            .any(|tag| tag.key.to_ascii_lowercase().starts_with("aws:"))
+        {
+            return Err(IamError::invalid_input(
+                "aws: prefixed tag key names are not allowed for external use.",
+            ));
+        }
+        let repeated = tags.iter().enumerate().any(|(index, tag)| {
+            tags[..index]
+                .iter()
+                .any(|other| self.same(&other.key, &tag.key))
+        });
+        match (repeated, self) {
+            (false, _) => Ok(()),
+            (true, Self::IgnoringCase) => Err(IamError::invalid_input(
+                "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+            )),
+            (true, Self::CaseSensitive) => {
+                Err(IamError::invalid_input("Duplicate tag keys found."))
+            }
+        }
+    }
+
+    /// Adds tags; the new spelling of a key replaces the old one together with the value.
+    fn merge(self, known: &mut Vec<Tag>, tags: Vec<Tag>) -> Outcome {
+        let mut merged = known.clone();
         for tag in tags {
-            // The new spelling of the key replaces the old one together with the value.
             match merged
                 .iter_mut()
-                .find(|known| known.key.to_lowercase() == tag.key.to_lowercase())
+                .find(|known| self.same(&known.key, &tag.key))
             {
                 Some(known) => *known = tag,
                 None => merged.push(tag),
@@ -101,21 +99,54 @@ impl Iam {
                 "The number of tags has reached the maximum limit.",
             ));
         }
-        role.tags = merged;
+        *known = merged;
         Ok(Answer::Empty)
+    }
+
+    /// Removes tags; keys that are not there are ignored.
+    fn remove(self, known: &mut Vec<Tag>, keys: &[String]) -> Outcome {
+        known.retain(|tag| !keys.iter().any(|key| self.same(key, &tag.key)));
+        Ok(Answer::Empty)
+    }
+}
+
+/// The tags of a request that must have some.
+fn required(form: &mut Form<'_>) -> Vec<Tag> {
+    let tags = form.tags();
+    if form.raw("Tags.member.1.Key").is_none() && form.raw("Tags.member.1.Value").is_none() {
+        form.violate("Tags", "Member must not be null");
+    }
+    tags
+}
+
+/// A page of an entity's tags.
+fn list(context: &RequestContext, list: &str, request: &PageRequest, tags: &[Tag]) -> Outcome {
+    let tags = sorted(tags)
+        .into_iter()
+        .enumerate()
+        .map(|(index, tag)| (position_key(index), tag))
+        .collect();
+    let page = Page::cut(context, list, request, tags)?;
+    let mut xml = Xml::new();
+    write(&mut xml, &page.items);
+    page.write(&mut xml);
+    Ok(Answer::Result(xml))
+}
+
+impl Iam {
+    pub(super) fn tag_role(&mut self, form: &mut Form<'_>) -> Outcome {
+        let name = form.name("RoleName", 64);
+        let tags = required(form);
+        form.check()?;
+        Keys::IgnoringCase.check(&tags)?;
+        Keys::IgnoringCase.merge(&mut self.role_mut(&name)?.tags, tags)
     }
 
     pub(super) fn untag_role(&mut self, form: &mut Form<'_>) -> Outcome {
         let name = form.name("RoleName", 64);
         let keys = form.tag_keys();
         form.check()?;
-        let role = self.role_mut(&name)?;
-        role.tags.retain(|tag| {
-            !keys
-                .iter()
-                .any(|key| key.to_lowercase() == tag.key.to_lowercase())
-        });
-        Ok(Answer::Empty)
+        Keys::IgnoringCase.remove(&mut self.role_mut(&name)?.tags, &keys)
     }
 
     pub(super) fn list_role_tags(&self, context: &RequestContext, form: &mut Form<'_>) -> Outcome {
@@ -123,20 +154,77 @@ impl Iam {
         let request = form.page();
         form.check()?;
         let role = self.role(&name)?;
-        let tags = sorted(&role.tags)
-            .into_iter()
-            .enumerate()
-            .map(|(index, tag)| (position_key(index), tag))
-            .collect();
-        let page = Page::cut(
+        list(
             context,
             &format!("ListRoleTags {}", role.unique_id),
             &request,
-            tags,
-        )?;
-        let mut xml = Xml::new();
-        write(&mut xml, &page.items);
-        page.write(&mut xml);
-        Ok(Answer::Result(xml))
+            &role.tags,
+        )
+    }
+
+    pub(super) fn tag_policy(&mut self, form: &mut Form<'_>) -> Outcome {
+        let tags = required(form);
+        let arn = policies::policy_arn(form)?;
+        Keys::CaseSensitive.check(&tags)?;
+        let policy = self
+            .policies
+            .get_mut(&arn)
+            .ok_or_else(|| policies::not_found(&arn))?;
+        Keys::CaseSensitive.merge(&mut policy.tags, tags)
+    }
+
+    pub(super) fn untag_policy(&mut self, form: &mut Form<'_>) -> Outcome {
+        let keys = form.tag_keys();
+        let arn = policies::policy_arn(form)?;
+        let policy = self
+            .policies
+            .get_mut(&arn)
+            .ok_or_else(|| policies::not_found(&arn))?;
+        Keys::CaseSensitive.remove(&mut policy.tags, &keys)
+    }
+
+    pub(super) fn list_policy_tags(
+        &self,
+        context: &RequestContext,
+        form: &mut Form<'_>,
+    ) -> Outcome {
+        let request = form.page();
+        let arn = policies::policy_arn(form)?;
+        let policy = self
+            .managed_policy(context, &arn)
+            .ok_or_else(|| policies::not_found(&arn))?;
+        list(
+            context,
+            &format!("ListPolicyTags {arn}"),
+            &request,
+            &policy.tags,
+        )
+    }
+
+    pub(super) fn tag_open_id_connect_provider(&mut self, form: &mut Form<'_>) -> Outcome {
+        let arn = form.arn("OpenIDConnectProviderArn");
+        let tags = required(form);
+        form.check()?;
+        Keys::CaseSensitive.check(&tags)?;
+        Keys::CaseSensitive.merge(&mut self.provider_mut(&arn)?.tags, tags)
+    }
+
+    pub(super) fn untag_open_id_connect_provider(&mut self, form: &mut Form<'_>) -> Outcome {
+        let arn = form.arn("OpenIDConnectProviderArn");
+        let keys = form.tag_keys();
+        form.check()?;
+        Keys::CaseSensitive.remove(&mut self.provider_mut(&arn)?.tags, &keys)
+    }
+
+    pub(super) fn list_open_id_connect_provider_tags(
+        &mut self,
+        context: &RequestContext,
+        form: &mut Form<'_>,
+    ) -> Outcome {
+        let arn = form.arn("OpenIDConnectProviderArn");
+        let request = form.page();
+        form.check()?;
+        let name = format!("ListOpenIDConnectProviderTags {arn}");
+        list(context, &name, &request, &self.provider_mut(&arn)?.tags)
     }
 }

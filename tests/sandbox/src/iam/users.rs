@@ -9,7 +9,7 @@ use time::macros::datetime;
 use super::error::IamError;
 use super::form::Form;
 use super::pages::Page;
-use super::tags::{self, Tag};
+use super::tags::{self, Keys, Tag};
 use super::xml::Xml;
 use super::{Answer, Iam, Outcome};
 use crate::context::RequestContext;
@@ -40,7 +40,7 @@ impl Iam {
         let name = form.name("UserName", 64);
         let tags = form.tags();
         form.check()?;
-        tags::check_ignoring_case(&tags)?;
+        Keys::IgnoringCase.check(&tags)?;
         let key = name.to_lowercase();
         if self.users.contains_key(&key) {
             return Err(IamError::already_exists(format!(
