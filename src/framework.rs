@@ -10,12 +10,14 @@
 //! | [`model`] | typed access to values |
 //! | [`resource`], [`data_source`], [`function`], [`ephemeral`], [`list_resource`], [`action`] | the traits |
 //! | [`provider`] | the provider trait |
+//! | [`engine`] | what the framework does around all these |
 //! | [`private`] | private state |
 
 pub mod action;
 pub mod context;
 pub mod data_source;
 pub mod diagnostic;
+pub mod engine;
 pub mod ephemeral;
 pub mod function;
 pub mod list_resource;

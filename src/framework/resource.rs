@@ -129,6 +129,20 @@ pub trait UpgradeState: Send + Sync {
 pub trait Identity: Send + Sync {
     /// Attributes (bool, number, string or lists of these), by name; `true`: required for import.
     fn identity_schema(&self) -> IdentitySchema;
+
+    /// Turns the identity saved by identity schema version `from` into the JSON form of the current version.
+    ///
+    /// # Errors
+    /// When the version is unknown or the identity is not of that version. There is only one version by default.
+    fn upgrade_identity(
+        &self,
+        from: i64,
+        _identity: serde_json::Value,
+    ) -> Result<serde_json::Value, Diagnostic> {
+        Err(Diagnostic::provider_bug(format!(
+            "There is no upgrade of identities saved by version {from}."
+        )))
+    }
 }
 
 /// Schema of a resource identity.

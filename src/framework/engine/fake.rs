@@ -1,0 +1,183 @@
+//! A resource made of closures, for tests of the engine and of the RPCs.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use serde_json::Value as Json;
+use tokio_util::sync::CancellationToken;
+
+use crate::cty::Value;
+use crate::framework::resource::{
+    CreateRequest, CreateResponse, DeleteRequest, DeleteResponse, Identity, IdentitySchema,
+    ImportState, ImportStateRequest, ImportStateResponse, ModifyPlan, ModifyPlanRequest,
+    ModifyPlanResponse, MoveState, MoveStateRequest, ReadRequest, ReadResponse, Resource,
+    UpdateRequest, UpdateResponse, UpgradeState,
+};
+use crate::framework::schema::{Schema, SemanticEquality};
+use crate::framework::{Context, Diagnostic};
+
+/// An operation that answers by way of its response and may wait.
+pub(crate) type Operation<Request, Response> = Box<
+    dyn for<'a> Fn(&'a Context<()>, Request, &'a mut Response) -> BoxFuture<'a, ()> + Send + Sync,
+>;
+
+/// A resource whose every method is a closure; what is not set does nothing, or is not offered.
+#[derive(Default)]
+pub(crate) struct FakeResource {
+    pub(crate) schema: Schema,
+    pub(crate) create: Option<Operation<CreateRequest, CreateResponse>>,
+    pub(crate) read: Option<Operation<ReadRequest, ReadResponse>>,
+    pub(crate) update: Option<Operation<UpdateRequest, UpdateResponse>>,
+    pub(crate) delete: Option<Operation<DeleteRequest, DeleteResponse>>,
+    pub(crate) import: Option<Operation<ImportStateRequest, ImportStateResponse>>,
+    #[allow(clippy::type_complexity)]
+    pub(crate) modify_plan:
+        Option<Box<dyn Fn(&ModifyPlanRequest, &mut ModifyPlanResponse) + Send + Sync>>,
+    #[allow(clippy::type_complexity)]
+    pub(crate) upgrade: Option<Box<dyn Fn(i64, Json) -> Result<Json, Diagnostic> + Send + Sync>>,
+    #[allow(clippy::type_complexity)]
+    pub(crate) move_state:
+        Option<Box<dyn Fn(&MoveStateRequest) -> Result<Option<Value>, Diagnostic> + Send + Sync>>,
+    pub(crate) identity: Option<IdentitySchema>,
+}
+
+/// An operation that does not wait.
+pub(crate) fn now<Request: 'static, Response: Send>(
+    body: impl Fn(Request, &mut Response) + Send + Sync + 'static,
+) -> Option<Operation<Request, Response>> {
+    Some(Box::new(move |_, request, response| {
+        body(request, response);
+        Box::pin(std::future::ready(()))
+    }))
+}
+
+/// A context that is not cancelled.
+pub(crate) fn context() -> Context<()> {
+    Context {
+        provider: Arc::new(()),
+        cancel: CancellationToken::new(),
+    }
+}
+
+#[async_trait]
+impl Resource<()> for FakeResource {
+    fn type_name(&self) -> &'static str {
+        "fake_thing"
+    }
+
+    fn schema(&self) -> Schema {
+        self.schema.clone()
+    }
+
+    async fn create(
+        &self,
+        context: &Context<()>,
+        request: CreateRequest,
+        response: &mut CreateResponse,
+    ) {
+        if let Some(create) = &self.create {
+            create(context, request, response).await;
+        }
+    }
+
+    async fn read(&self, context: &Context<()>, request: ReadRequest, response: &mut ReadResponse) {
+        if let Some(read) = &self.read {
+            read(context, request, response).await;
+        }
+    }
+
+    async fn update(
+        &self,
+        context: &Context<()>,
+        request: UpdateRequest,
+        response: &mut UpdateResponse,
+    ) {
+        if let Some(update) = &self.update {
+            update(context, request, response).await;
+        }
+    }
+
+    async fn delete(
+        &self,
+        context: &Context<()>,
+        request: DeleteRequest,
+        response: &mut DeleteResponse,
+    ) {
+        if let Some(delete) = &self.delete {
+            delete(context, request, response).await;
+        }
+    }
+
+    fn as_modify_plan(&self) -> Option<&dyn ModifyPlan<()>> {
+        self.modify_plan.as_ref().map(|_| self as _)
+    }
+
+    fn as_import_state(&self) -> Option<&dyn ImportState<()>> {
+        self.import.as_ref().map(|_| self as _)
+    }
+
+    fn as_upgrade_state(&self) -> Option<&dyn UpgradeState> {
+        self.upgrade.as_ref().map(|_| self as _)
+    }
+
+    fn as_move_state(&self) -> Option<&dyn MoveState> {
+        self.move_state.as_ref().map(|_| self as _)
+    }
+
+    fn as_identity(&self) -> Option<&dyn Identity> {
+        self.identity.as_ref().map(|_| self as _)
+    }
+}
+
+#[async_trait]
+impl ModifyPlan<()> for FakeResource {
+    async fn modify_plan(
+        &self,
+        _context: &Context<()>,
+        request: &ModifyPlanRequest,
+        response: &mut ModifyPlanResponse,
+    ) {
+        self.modify_plan.as_ref().unwrap()(request, response);
+    }
+}
+
+#[async_trait]
+impl ImportState<()> for FakeResource {
+    async fn import_state(
+        &self,
+        context: &Context<()>,
+        request: ImportStateRequest,
+        response: &mut ImportStateResponse,
+    ) {
+        self.import.as_ref().unwrap()(context, request, response).await;
+    }
+}
+
+impl UpgradeState for FakeResource {
+    fn upgrade_state(&self, from: i64, state: Json) -> Result<Json, Diagnostic> {
+        self.upgrade.as_ref().unwrap()(from, state)
+    }
+}
+
+impl MoveState for FakeResource {
+    fn move_state(&self, request: &MoveStateRequest) -> Result<Option<Value>, Diagnostic> {
+        self.move_state.as_ref().unwrap()(request)
+    }
+}
+
+impl Identity for FakeResource {
+    fn identity_schema(&self) -> IdentitySchema {
+        self.identity.clone().unwrap()
+    }
+}
+
+/// Strings that differ only in case are equal.
+#[derive(Debug)]
+pub(crate) struct IgnoreCase;
+
+impl SemanticEquality for IgnoreCase {
+    fn semantically_equal(&self, prior: &Value, new: &Value) -> bool {
+        prior.as_str().map(str::to_lowercase) == new.as_str().map(str::to_lowercase)
+    }
+}
