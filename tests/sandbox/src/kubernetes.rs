@@ -7,8 +7,10 @@ mod discovery;
 pub(crate) mod front;
 mod patch;
 mod protobuf;
+mod selector;
 mod store;
 mod table;
+mod validation;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;

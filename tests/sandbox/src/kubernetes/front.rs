@@ -127,7 +127,7 @@ pub(crate) async fn respond(
 ) -> Result<Answer, Dropped> {
     let received = now();
     let query = form_fields(&request.query);
-    let (entry, caller, target, operation, plan) = {
+    let (entry, caller, target, plan) = {
         let mut state = shared.state();
         let request_id = state.ids.uuid();
         let Some(cluster) = state.clusters.get(key) else {
@@ -168,7 +168,7 @@ pub(crate) async fn respond(
             id: 0,
             time: journal_time(received),
             service: "kubernetes".into(),
-            operation: operation.clone(),
+            operation,
             parameters,
             status: 0,
             error_code: None,
@@ -184,12 +184,12 @@ pub(crate) async fn respond(
         let plan = if caller.is_some() {
             state
                 .faults
-                .plan("kubernetes", &operation, &entry.parameters)
+                .plan("kubernetes", &entry.operation, &entry.parameters)
         } else {
             Default::default()
         };
         let id = state.journal.begin(entry);
-        (id, caller, target, operation, plan)
+        (id, caller, target, plan)
     };
     if plan.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(plan.latency_ms)).await;
@@ -233,7 +233,6 @@ pub(crate) async fn respond(
     if dropped {
         return Err(Dropped);
     }
-    let _ = operation;
     Ok(render(result, &request))
 }
 

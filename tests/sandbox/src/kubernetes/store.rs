@@ -10,6 +10,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::patch::{self, Patch};
+use super::selector;
+use super::validation::{check_metadata, check_name};
 use crate::ids::Ids;
 
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
@@ -122,7 +124,13 @@ impl Failure {
         )
     }
 
-    fn invalid(kind: &Kind, name: &str, field: &str, reason: &'static str, message: &str) -> Self {
+    pub(super) fn invalid(
+        kind: &Kind,
+        name: &str,
+        field: &str,
+        reason: &'static str,
+        message: &str,
+    ) -> Self {
         let mut failure = Self::of(
             422,
             "Invalid",
@@ -419,8 +427,8 @@ impl Store {
     /// A page of a list. All pages of one list show the objects as they were at the first.
     pub(crate) fn list(&mut self, kind: &Kind, selection: &Selection) -> Result<Value, Failure> {
         let (number, revision, offset, items) = if selection.continuation.is_empty() {
-            let labels = parse_selector(&selection.label_selector)?;
-            let fields = parse_selector(&selection.field_selector)?;
+            let labels = selector::parse(&selection.label_selector)?;
+            let fields = selector::parse(&selection.field_selector)?;
             let items: Vec<Value> = self
                 .objects
                 .iter()
@@ -551,168 +559,6 @@ fn metadata_of<'o>(
         }
     }
     Ok(metadata)
-}
-
-fn is_label(text: &str) -> bool {
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    text.len() <= 63
-        && edge(text.chars().next())
-        && edge(text.chars().last())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-}
-
-fn check_name(kind: &Kind, name: &str) -> Result<(), Failure> {
-    if name.is_empty() {
-        return Err(Failure::invalid(
-            kind,
-            "",
-            "metadata.name",
-            "FieldValueRequired",
-            "Required value: name or generateName is required",
-        ));
-    }
-    let label = kind.plural == "namespaces";
-    let legal = if label {
-        is_label(name)
-    } else {
-        name.len() <= 253
-            && name
-                .split('.')
-                .all(|part| is_label(part) || (part.len() > 63 && is_label(&part[..63])))
-    };
-    if legal {
-        return Ok(());
-    }
-    let rule = if label {
-        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-    } else {
-        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-    };
-    Err(Failure::invalid(
-        kind,
-        name,
-        "metadata.name",
-        "FieldValueInvalid",
-        &format!("Invalid value: \"{name}\": {rule}"),
-    ))
-}
-
-fn check_metadata(kind: &Kind, name: &str, metadata: &Map<String, Value>) -> Result<(), Failure> {
-    for field in ["annotations", "labels"] {
-        let Some(value) = metadata.get(field) else {
-            continue;
-        };
-        let strings = value
-            .as_object()
-            .is_some_and(|map| map.values().all(Value::is_string));
-        if !strings {
-            let message = format!(
-                "{} in version \"{}\" cannot be handled as a {}: json: cannot unmarshal into Go struct field ObjectMeta.metadata.{field} of type string",
-                kind.kind, kind.version, kind.kind
-            );
-            return Err(Failure::new(400, "BadRequest", message));
-        }
-    }
-    let size: usize = metadata
-        .get("annotations")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(k, v)| k.len() + v.as_str().map_or(0, str::len))
-        .sum();
-    if size > 256 << 10 {
-        return Err(Failure::invalid(
-            kind,
-            name,
-            "metadata.annotations",
-            "FieldValueTooLong",
-            "Too long: may not be more than 262144 bytes",
-        ));
-    }
-    Ok(())
-}
-
-/// One requirement of a selector; several are all to hold.
-struct Term {
-    key: String,
-    wanted: Wanted,
-}
-
-enum Wanted {
-    Equal(String),
-    NotEqual(String),
-    Present,
-    Absent,
-    In(Vec<String>),
-    NotIn(Vec<String>),
-}
-
-impl Term {
-    fn holds(&self, value: Option<&str>) -> bool {
-        match &self.wanted {
-            Wanted::Equal(wanted) => value == Some(wanted),
-            Wanted::NotEqual(wanted) => value != Some(wanted),
-            Wanted::Present => value.is_some(),
-            Wanted::Absent => value.is_none(),
-            Wanted::In(list) => value.is_some_and(|v| list.iter().any(|l| l == v)),
-            Wanted::NotIn(list) => value.is_none_or(|v| !list.iter().any(|l| l == v)),
-        }
-    }
-}
-
-fn parse_selector(text: &str) -> Result<Vec<Term>, Failure> {
-    let mut terms = Vec::new();
-    let (mut depth, mut part) = (0_u32, String::new());
-    let mut parts = Vec::new();
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if c == ',' && depth == 0 {
-            parts.push(std::mem::take(&mut part))
-        } else {
-            part.push(c)
-        }
-    }
-    parts.push(part);
-    for part in parts.iter().map(|p| p.trim()).filter(|p| !p.is_empty()) {
-        let set = |rest: &str| -> Vec<String> {
-            rest.trim()
-                .trim_start_matches('(')
-                .trim_end_matches(')')
-                .split(',')
-                .map(|v| v.trim().to_owned())
-                .collect()
-        };
-        let (key, wanted) = if let Some((key, rest)) = part.split_once(" notin ") {
-            (key, Wanted::NotIn(set(rest)))
-        } else if let Some((key, rest)) = part.split_once(" in ") {
-            (key, Wanted::In(set(rest)))
-        } else if let Some((key, value)) = part.split_once("!=") {
-            (key, Wanted::NotEqual(value.trim().into()))
-        } else if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-            (key, Wanted::Equal(value.trim().into()))
-        } else if let Some(key) = part.strip_prefix('!') {
-            (key, Wanted::Absent)
-        } else if part.contains(char::is_whitespace) {
-            return Err(Failure::new(
-                400,
-                "BadRequest",
-                format!("unable to parse requirement: found '{part}'"),
-            ));
-        } else {
-            (part, Wanted::Present)
-        };
-        terms.push(Term {
-            key: key.trim().into(),
-            wanted,
-        });
-    }
-    Ok(terms)
 }
 
 #[cfg(test)]
