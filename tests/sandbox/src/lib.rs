@@ -4,6 +4,8 @@
 //! with the errors of the real services, pages are cut, tokens expire, add-ons take their time. Where AWS documents nothing, the code
 //! says that it assumes. [`Sandbox::start`] runs one inside a test; the binary `podidentity-sandbox` runs one for any client.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod aws;
 pub mod context;
 mod control;

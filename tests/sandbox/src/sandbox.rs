@@ -365,3 +365,102 @@ fn certificate() -> Result<(TlsAcceptor, String), StartError> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok((TlsAcceptor::from(Arc::new(config)), ca.pem()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_and_twelve_digits() {
+        let everywhere = Options {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            ..Options::default()
+        };
+        assert!(matches!(
+            Sandbox::start(everywhere),
+            Err(StartError::NotLoopback(_))
+        ));
+        let kubernetes = Options {
+            kubernetes_listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            ..Options::default()
+        };
+        assert!(matches!(
+            Sandbox::start(kubernetes),
+            Err(StartError::NotLoopback(_))
+        ));
+        let account = Options {
+            account_id: "12".into(),
+            ..Options::default()
+        };
+        assert!(matches!(
+            Sandbox::start(account),
+            Err(StartError::Options(_))
+        ));
+    }
+
+    #[test]
+    fn a_reset_keeps_addresses_and_forgets_the_rest() {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        let endpoint = sandbox.kubernetes_endpoint();
+        let association = json!({"namespace": "payments", "service_account": "api", "role_arn": "arn:aws:iam::123456789012:role/x"});
+        sandbox.seed(json!({"clusters": [{"name": "demo", "associations": [association]}, {"name": "second"}]})).unwrap();
+        sandbox.fault(Fault {
+            throttle: true,
+            ..Fault::default()
+        });
+        assert_eq!(
+            sandbox
+                .call(
+                    "eks",
+                    "ListPodIdentityAssociations",
+                    json!({"clusterName": "demo"})
+                )
+                .unwrap()["associations"][0]["serviceAccount"],
+            "api"
+        );
+        assert!(
+            sandbox
+                .kubernetes_object("demo", "serviceaccounts", Some("payments"), "default")
+                .is_some()
+        );
+        sandbox.reset();
+        assert_eq!(sandbox.kubernetes_endpoint(), endpoint);
+        assert_eq!(sandbox.state()["faults"], json!([]));
+        assert_eq!(
+            sandbox
+                .call(
+                    "eks",
+                    "ListPodIdentityAssociations",
+                    json!({"clusterName": "demo"})
+                )
+                .unwrap()["associations"],
+            json!([])
+        );
+        let error = sandbox
+            .call("eks", "DescribeCluster", json!({"name": "second"}))
+            .unwrap_err();
+        assert_eq!(
+            (error.status, error.code.as_str()),
+            (404, "ResourceNotFoundException")
+        );
+        assert!(sandbox.requests().is_empty(), "direct calls leave no trace");
+    }
+
+    #[test]
+    fn a_seed_with_an_unknown_field_is_refused() {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        let error = sandbox
+            .seed(json!({"clusters": [{"nmae": "demo"}]}))
+            .unwrap_err();
+        assert!(error.contains("nmae"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn it_starts_and_stops_inside_a_runtime() {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        tokio::net::TcpStream::connect(sandbox.aws_endpoint().trim_start_matches("http://"))
+            .await
+            .unwrap();
+        drop(sandbox);
+    }
+}

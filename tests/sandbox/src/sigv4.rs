@@ -413,9 +413,7 @@ pub(crate) mod client {
 
     pub(crate) fn sign(
         headers: &mut HeaderMap,
-        method: &str,
-        path: &str,
-        query: &str,
+        [method, path, query]: [&str; 3],
         body: &[u8],
         scope: &Scope,
         secret: &str,
@@ -594,9 +592,7 @@ mod tests {
         let mut good = headers(&[("host", "localhost:1")]);
         client::sign(
             &mut good,
-            "POST",
-            "/tags/arn%3Aaws",
-            "b=2&a=1",
+            ["POST", "/tags/arn%3Aaws", "b=2&a=1"],
             b"{}",
             &scope,
             &key.secret,
@@ -799,9 +795,7 @@ mod tests {
             }
             client::sign(
                 &mut headers,
-                "GET",
-                "/clusters",
-                "",
+                ["GET", "/clusters", ""],
                 b"",
                 &scope,
                 &key.secret,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use time::Duration;
 use time::format_description::well_known::Rfc3339;
-use time::{Duration, OffsetDateTime};
 
 use crate::encoding::xml;
 use crate::iam::{IamError, RoleView};
@@ -200,7 +200,7 @@ fn assume_role(
     {
         return Err(denied());
     }
-    let result = issue(state, &session, &role, caller.context.now);
+    let result = issue(state, &session, &role, caller);
     Ok(answer("AssumeRole", &result, &caller.context.request_id))
 }
 
@@ -269,7 +269,7 @@ fn assume_role_with_web_identity(
     ) {
         return Err(denied());
     }
-    let issued = issue(state, &session, &role, now);
+    let issued = issue(state, &session, &role, caller);
     let result = format!(
         "<SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken><Audience>{}</Audience><Provider>{}</Provider>{issued}",
         xml(subject),
@@ -284,13 +284,17 @@ fn assume_role_with_web_identity(
 }
 
 /// Creates temporary keys of the role's account and writes them down.
-fn issue(state: &mut State, session: &Session<'_>, role: &RoleView, now: OffsetDateTime) -> String {
+fn issue(state: &mut State, session: &Session<'_>, role: &RoleView, caller: &Caller) -> String {
+    let now = caller.context.now;
     let account_id = trust::role_account(&role.arn)
         .unwrap_or_default()
         .to_owned();
     let expires = (now + Duration::seconds(session.seconds))
         .replace_nanosecond(0)
         .unwrap_or(now);
+    state
+        .iam(&account_id)
+        .record_role_use(&role.arn, &caller.region, now);
     let id = state.ids.access_key("ASIA");
     let key = AccessKey {
         secret: state.ids.secret(),

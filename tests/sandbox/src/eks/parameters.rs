@@ -50,14 +50,14 @@ impl<'a> Parameters<'a> {
             .transpose()
     }
 
-    pub(crate) fn objects(&self, name: &str) -> Result<Option<Vec<Parameters<'a>>>, EksError> {
+    pub(crate) fn objects(&self, name: &str) -> Result<Option<Vec<Self>>, EksError> {
         self.value(name)
             .map(|value| {
                 let list = value.as_array().ok_or_else(|| wrong(name, "a List"))?;
                 list.iter()
                     .map(|item| {
                         item.as_object()
-                            .map(Parameters)
+                            .map(Self)
                             .ok_or_else(|| wrong(name, "a List of Structures"))
                     })
                     .collect()

@@ -40,6 +40,9 @@ fn partial(object: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]})
 }
 
+/// Name and type of a column, and how an object fills it.
+type Column = (&'static str, &'static str, fn(&Value) -> Value);
+
 fn table(value: &Value, now: OffsetDateTime) -> Value {
     let objects: Vec<&Value> = match value["items"].as_array() {
         Some(items) => items.iter().collect(),
@@ -49,7 +52,7 @@ fn table(value: &Value, now: OffsetDateTime) -> Value {
         .as_str()
         .unwrap_or_default()
         .trim_end_matches("List");
-    let middle: Option<(&str, &str, fn(&Value) -> Value)> = match kind {
+    let middle: Option<Column> = match kind {
         "ServiceAccount" => Some(("Secrets", "string", |o| {
             o["secrets"].as_array().map_or(0, Vec::len).into()
         })),
