@@ -4,6 +4,7 @@
 //! * [`equivalent`] says whether two documents mean the same, which is how drift is judged.
 //! * [`TrustSpec`] builds the trust policy of a role for EKS Pod Identity, or of the target of such a role.
 //! * [`analyze`] says whether a role can work for a pod; [`check_trust_policy`] what IAM would refuse.
+//! * [`Grant`] adds trust for one service account to an existing policy and takes it away again; [`Subject`] does the same for the IRSA side.
 //! * [`size`] counts as IAM counts.
 //! * [`arn`] and [`name`] check ARNs and names as AWS and Kubernetes do.
 
@@ -15,6 +16,9 @@ mod condition;
 pub mod document;
 #[cfg(test)]
 mod generate;
+pub mod grant;
+pub mod irsa;
+pub mod issuer;
 pub mod name;
 pub mod request;
 pub mod size;
@@ -25,6 +29,9 @@ pub use arn::{Arn, ArnError, ClusterArn, RoleArn, equivalent_arns};
 pub use canonical::{Canonical, equivalent, equivalent_json, equivalent_statements};
 pub use check::{Problem, check_permission_policy, check_trust_policy};
 pub use document::{Document, Effect, ParseError, Statement};
+pub use grant::{Grant, GrantChange, Granted, Scope};
+pub use irsa::{Subject, web_identity_trusts};
+pub use issuer::OidcIssuer;
 pub use name::NameError;
 pub use request::PodContext;
 pub use trust::{Inferred, TargetOf, TrustError, TrustSpec};

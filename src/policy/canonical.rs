@@ -39,8 +39,10 @@ pub struct CanonicalStatement {
     resources: BTreeSet<String>,
     not_resources: BTreeSet<String>,
     /// By operator. The keys are a list and no map: two keys that differ only in case stay two.
-    conditions: Option<BTreeMap<String, Vec<(String, BTreeSet<String>)>>>,
+    conditions: Option<CanonicalConditions>,
 }
+
+type CanonicalConditions = BTreeMap<String, Vec<(String, BTreeSet<String>)>>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum CanonicalEffect {
@@ -167,7 +169,7 @@ pub fn equivalent_statements(a: &Statement, b: &Statement) -> bool {
     CanonicalStatement::from(a) == CanonicalStatement::from(b)
 }
 
-fn conditions(value: &Value) -> BTreeMap<String, Vec<(String, BTreeSet<String>)>> {
+fn conditions(value: &Value) -> CanonicalConditions {
     let mut operators = BTreeMap::new();
     for (operator, keys) in value.as_object().into_iter().flatten() {
         let mut lines: Vec<(String, BTreeSet<String>)> = keys

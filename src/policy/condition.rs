@@ -216,6 +216,29 @@ pub(super) fn is_positive(operator: &str) -> bool {
     })
 }
 
+/// Whether the operator compares text and holds for a value that is among those listed, whatever its quantifier.
+pub(super) fn compares_text(operator: &str) -> bool {
+    Operator::parse(operator).is_some_and(|operator| {
+        !operator.negated
+            && matches!(
+                operator.base,
+                Base::String | Base::StringIgnoreCase | Base::StringLike
+            )
+    })
+}
+
+/// Whether the operator takes `*` and `?` in its values for wildcards.
+pub(super) fn takes_wildcards(operator: &str) -> bool {
+    Operator::parse(operator)
+        .is_some_and(|operator| matches!(operator.base, Base::StringLike | Base::Arn))
+}
+
+/// Whether a line with the operator holds when the request does not have the key.
+pub(super) fn holds_without_key(operator: &str) -> bool {
+    Operator::parse(operator)
+        .is_some_and(|operator| operator.base != Base::Null && operator.without_key())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Operator {
     quantifier: Option<Quantifier>,
@@ -444,10 +467,9 @@ fn run(
         next[0] = reachable[0] && pattern_stretches(p);
         for j in 0..value.len() {
             let v = value[j];
-            next[j + 1] = if pattern_stretches(p) {
+            // A token that stretches takes one more of the other side, or nothing more.
+            next[j + 1] = if pattern_stretches(p) || value_stretches(v) {
                 reachable[j + 1] || next[j]
-            } else if value_stretches(v) {
-                next[j] || reachable[j + 1]
             } else {
                 reachable[j] && same(p, v)
             };

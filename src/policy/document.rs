@@ -66,7 +66,7 @@ pub enum ParseError {
 /// An IAM policy document: a trust policy, a permission policy or a session policy.
 ///
 /// Equality with `==` is equality of the JSON; for equality of meaning see [`crate::policy::equivalent`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Document {
     /// All top-level members in order. The statements' own place holds `Null`.
     members: Map<String, Value>,
@@ -233,9 +233,14 @@ impl Document {
         })
     }
 
+    /// Whether the statement is written without a list around it.
+    fn is_single(&self) -> bool {
+        self.single && self.statements.len() == 1
+    }
+
     fn to_members(&self) -> Map<String, Value> {
         let mut members = self.members.clone();
-        let statements = match (&self.statements[..], self.single) {
+        let statements = match (&self.statements[..], self.is_single()) {
             ([statement], true) => Value::Object(statement.members.clone()),
             (statements, _) => Value::Array(
                 statements
@@ -262,6 +267,14 @@ impl Document {
 
     fn text(&self, name: &str) -> Option<&str> {
         member(&self.members, name).and_then(Value::as_str)
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.is_single() == other.is_single()
+            && self.statements == other.statements
+            && self.members == other.members
     }
 }
 

@@ -62,7 +62,7 @@ impl PodContext {
         ))
     }
 
-    fn from_arn(&self, at: usize, separator: char) -> Option<&str> {
+    fn part_of_arn(&self, at: usize, separator: char) -> Option<&str> {
         self.cluster_arn.as_deref()?.split(separator).nth(at)
     }
 
@@ -75,7 +75,7 @@ impl PodContext {
             "eks-cluster-name" => Actual::present(
                 self.cluster_name
                     .as_deref()
-                    .or_else(|| self.from_arn(1, '/')),
+                    .or_else(|| self.part_of_arn(1, '/')),
             ),
             "kubernetes-namespace" => Actual::present(self.namespace.as_deref()),
             "kubernetes-service-account" => Actual::present(self.service_account.as_deref()),
@@ -139,7 +139,7 @@ impl Request<'_> {
                 self.pod
                     .account_id
                     .as_deref()
-                    .or_else(|| self.pod.from_arn(4, ':')),
+                    .or_else(|| self.pod.part_of_arn(4, ':')),
             ),
             "aws:principalisawsservice" => Actual::known("true"),
             "aws:principalservicename" => Actual::known(&self.pod.service_principal),
@@ -206,6 +206,14 @@ pub(super) fn answers<'a>(document: &'a Document, request: &Request<'_>) -> Vec<
         .collect()
 }
 
+/// Whether the document certainly allows the request, leaving `Deny` out of account.
+pub(super) fn allows(document: &Document, request: &Request<'_>) -> Tri {
+    answers(document, request)
+        .iter()
+        .filter(|answer| answer.effect == Effect::Allow)
+        .fold(Tri::False, |any, answer| any.or(answer.applies()))
+}
+
 pub(super) fn answer<'a>(
     index: usize,
     statement: &'a Statement,
@@ -223,7 +231,7 @@ pub(super) fn answer<'a>(
         index,
         effect,
         principal: principal(statement, effect, request),
-        action: action(statement, request.action),
+        action: has_action(statement, request.action),
         lines: lines.collect(),
         statement,
     })
@@ -280,7 +288,8 @@ fn principal(statement: &Statement, effect: Effect, request: &Request<'_>) -> Tr
     if unique_id { Tri::Unknown } else { Tri::False }
 }
 
-fn action(statement: &Statement, action: &str) -> bool {
+/// Whether a statement is about an action, by `Action` or `NotAction`.
+pub(super) fn has_action(statement: &Statement, action: &str) -> bool {
     let matches = |patterns: Vec<&str>| {
         patterns.into_iter().any(|pattern| {
             Glob::pattern(&pattern.to_ascii_lowercase())

@@ -214,7 +214,7 @@ impl TrustSpec {
             return Err(errors);
         }
         let mut statements = match &self.target_of {
-            None => vec![self.pods_statement()],
+            None => vec![self.pods_statement(SID)],
             Some(target_of) => self.target_statements(target_of),
         };
         statements.extend(self.additional_statements.iter().cloned());
@@ -359,7 +359,8 @@ impl TrustSpec {
         errors
     }
 
-    fn pods_statement(&self) -> Statement {
+    /// The statement for EKS Pod Identity, with another `Sid` than the documented one if need be. The specification must be free of errors.
+    pub(super) fn pods_statement(&self, sid: &str) -> Statement {
         let mut conditions = Conditions::default();
         if self.disable_session_tags {
             conditions.add_arns("aws:SourceArn", self.cluster_arns.as_deref(), "ArnLike");
@@ -373,7 +374,7 @@ impl TrustSpec {
             .as_deref()
             .unwrap_or(SERVICE_PRINCIPAL);
         statement(
-            SID,
+            sid,
             "Service",
             Value::from(principal),
             &[ASSUME_ROLE, TAG_SESSION],

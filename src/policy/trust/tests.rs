@@ -119,7 +119,7 @@ fn target_roles() {
             "without session tags: the external id, and a statement of its own for TagSession",
             TrustSpec {
                 disable_session_tags: true,
-                ..scoped.clone()
+                ..scoped
             },
             r#"[{"Sid":"AllowPodIdentitySourceRoleToAssumeRole","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"us-east-1/111122223333/example-cluster/example-name-space/example-service-account"},"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:role/eks-pod-identity-primary-role"}}},{"Sid":"AllowPodIdentitySourceRoleToTagSession","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:TagSession","Condition":{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:role/eks-pod-identity-primary-role"}}}]"#,
         ),
@@ -173,6 +173,9 @@ fn additional_statements_stand_after_ours() {
     assert_eq!(document.statements()[1].to_json(), text);
 }
 
+/// What it is, the specification, and for every error its field and a part of its text.
+type Refused = (&'static str, TrustSpec, &'static [(Field, &'static str)]);
+
 #[test]
 fn specifications_that_are_refused() {
     let association = "arn:aws:eks:us-east-1:123456789012:podidentityassociation/demo/a-1";
@@ -180,7 +183,7 @@ fn specifications_that_are_refused() {
         r#"[{{"Sid":"{SID}"}},{{"Sid":"a"}},{{"Sid":"a"}}]"#
     ))
     .unwrap();
-    let cases: [(&str, TrustSpec, &[(Field, &str)]); 13] = [
+    let cases: [Refused; 13] = [
         (
             "empty list",
             TrustSpec {
