@@ -1,5 +1,6 @@
 """Pod Identity associations, by boto3."""
 
+import concurrent.futures
 import json
 import unittest
 
@@ -44,6 +45,8 @@ class Associations(SandboxTest):
         )
         self.assertFails("InvalidParameterException", "JSON", self.associate, policy="{", disableSessionTags=True)
         self.assertFails("InvalidParameterException", "2048", self.associate, policy=POLICY + " " * 2048, disableSessionTags=True)
+        principal = POLICY.replace('"Action"', '"Principal": "*", "Action"')
+        self.assertFails("InvalidParameterException", "policy is not valid", self.associate, policy=principal, disableSessionTags=True)
         created = self.associate(policy=POLICY, disableSessionTags=True)
         where = {"clusterName": "demo", "associationId": created["associationId"]}
         update = self.eks.update_pod_identity_association
@@ -126,6 +129,19 @@ class Associations(SandboxTest):
         europe = self.client("eks", region="eu-west-1")
         self.assertEqual(europe.describe_cluster(name="eu")["cluster"]["arn"], "arn:aws:eks:eu-west-1:123456789012:cluster/eu")
         self.assertEqual(self.client("eks", key="test2").list_clusters()["clusters"], ["other"])
+
+    def test_a_cluster_that_is_not_active(self):
+        self.role()
+        self.sandbox.control("POST", "seed", {"clusters": [{"name": "demo", "status": "CREATING"}]})
+        self.assertFails("InvalidRequestException", "not in ACTIVE status", self.associate)
+        self.assertFails("InvalidRequestException", "not in ACTIVE status", self.eks.create_addon, clusterName="demo", addonName="vpc-cni")
+
+    def test_many_at_once(self):
+        self.role()
+        with concurrent.futures.ThreadPoolExecutor(10) as pool:
+            made = list(pool.map(lambda n: self.associate(f"sa-{n}")["associationId"], range(60)))
+        self.assertEqual(len(set(made)), 60)
+        self.assertEqual(len(self.eks.list_pod_identity_associations(clusterName="demo")["associations"]), 60)
 
     def test_visibility_by_looks(self):
         self.role()

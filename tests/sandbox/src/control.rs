@@ -48,6 +48,12 @@ pub(crate) fn read_faults(value: Value) -> Result<Vec<Fault>, serde_json::Error>
 
 /// Answers one control request.
 pub(crate) fn respond(shared: &Shared, request: &Request) -> Answer {
+    // A web page may know the port but not forge this header: no page drives a sandbox through a name that resolves to loopback.
+    let host = request.header("host");
+    let host = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if !["127.0.0.1", "localhost", "[::1]"].contains(&host) {
+        return bad(403, "the control API answers to loopback names only");
+    }
     let body = || serde_json::from_slice::<Value>(&request.body);
     let mut state = shared.state();
     match (

@@ -109,6 +109,15 @@ enum Answer {
     Result(Xml),
 }
 
+/// Checks the grammar of an identity policy, which a session policy has to follow too.
+///
+/// # Errors
+///
+/// `MalformedPolicyDocument`.
+pub(crate) fn check_identity_policy(text: &str) -> Result<(), IamError> {
+    identity_policy::check(text)
+}
+
 type Outcome = Result<Answer, IamError>;
 
 impl Iam {

@@ -461,6 +461,7 @@ pub(super) fn create(
     }
     let (kubernetes, behaviour) = {
         let cluster = cluster(state, caller, name)?;
+        cluster.check_active()?;
         (
             cluster.version.clone(),
             cluster

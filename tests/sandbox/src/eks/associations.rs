@@ -10,6 +10,7 @@ use super::cluster::Cluster;
 use super::parameters::Parameters;
 use super::tags::{self, Tags};
 use super::{EksError, cluster, epoch};
+use crate::iam;
 use crate::state::{Caller, SeenRole, State};
 use crate::trust;
 
@@ -182,17 +183,15 @@ fn check_policy(policy: Option<&str>, disable_session_tags: bool) -> Result<(), 
             "The policy must not be longer than {POLICY_LIMIT} characters."
         )));
     }
-    match serde_json::from_str::<Value>(policy) {
-        Ok(document)
-            if document.is_object()
-                && (document["Statement"].is_array() || document["Statement"].is_object()) =>
-        {
-            Ok(())
-        }
-        _ => Err(EksError::invalid_parameter(
+    if !serde_json::from_str::<Value>(policy).is_ok_and(|document| document.is_object()) {
+        return Err(EksError::invalid_parameter(
             "The policy is not a valid JSON policy document.",
-        )),
+        ));
     }
+    // EKS has STS judge the policy; that the message is passed on is an assumption.
+    iam::check_identity_policy(policy).map_err(|error| {
+        EksError::invalid_parameter(format!("The policy is not valid: {}", error.message))
+    })
 }
 
 /// An absent member keeps what is there, an empty string clears it.
@@ -227,7 +226,7 @@ pub(super) fn create(
     let policy = given(p, "policy")?.flatten();
     check_target(target)?;
     check_policy(policy, disable_session_tags)?;
-    cluster(state, caller, name)?;
+    cluster(state, caller, name)?.check_active()?;
     let ticket = match state
         .idempotency
         .check(caller, "CreatePodIdentityAssociation", p.0)?

@@ -81,6 +81,18 @@ impl Cluster {
         }
     }
 
+    /// Refuses what cannot be added to a cluster that comes or goes. Code and message are an assumption for associations.
+    pub(super) fn check_active(&self) -> Result<(), EksError> {
+        match self.status.as_str() {
+            "CREATING" | "PENDING" | "DELETING" | "FAILED" => {
+                let name = &self.key.name;
+                let message = format!("Cluster '{name}' is not in ACTIVE status");
+                Err(EksError::invalid_request(message).of_cluster(name))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn arn(&self, resource: &str) -> String {
         format!(
             "arn:{}:eks:{}:{}:{resource}",
