@@ -1,0 +1,232 @@
+//! The life of one object under Core: a sequence of configurations, then import and destroy.
+
+use std::collections::BTreeMap;
+
+use podidentity::cty::{Path, Value};
+
+use crate::core::{Action, Core, Failure, Instance};
+use crate::rules::Violation;
+
+/// One configuration of the object.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// What the user wrote; attributes that are not here are null.
+    pub(crate) written: Value,
+    /// Top-level attributes whose values come from other objects and are not known when planning.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// What a scenario must know about a resource beside its schema.
+pub(crate) trait Subject {
+    /// The resource type.
+    fn type_name(&self) -> &'static str;
+
+    /// The provider block.
+    fn provider(&self) -> Value;
+
+    /// The import id of an object.
+    fn import_id(&self, state: &Value) -> String;
+
+    /// Attributes that only the configuration knows, so that an import cannot find them.
+    fn not_imported(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Attributes that may change in AWS by themselves, such as a status.
+    fn volatile(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// How many such objects exist on the other side, if that can be asked.
+    fn remote_objects(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// How often each action was carried out, to prove that a set of scenarios covered them.
+pub(crate) type Actions = BTreeMap<Action, usize>;
+
+/// Runs a scenario. Whatever the provider does wrong on the way is the error, with the step in the message.
+pub(crate) async fn run(
+    core: &Core,
+    subject: &dyn Subject,
+    steps: &[Step],
+) -> Result<Actions, String> {
+    let mut actions = Actions::new();
+    let mut instance = Instance::none(subject.type_name());
+    for (number, step) in steps.iter().enumerate() {
+        let action = apply_step(core, subject, &mut instance, step)
+            .await
+            .map_err(|failure| format!("step {number}: {failure}"))?;
+        *actions.entry(action).or_default() += 1;
+        settled(core, subject, &mut instance, step)
+            .await
+            .map_err(|failure| format!("after step {number} ({action:?}): {failure}"))?;
+    }
+    if let Some(last) = steps.last() {
+        import(core, subject, &instance, last)
+            .await
+            .map_err(|failure| format!("import: {failure}"))?;
+    }
+    destroy(core, subject, &mut instance)
+        .await
+        .map_err(|failure| format!("destroy: {failure}"))?;
+    Ok(actions)
+}
+
+/// Plans with what is known, and applies in a new process with everything known.
+pub(crate) async fn apply_step(
+    core: &Core,
+    subject: &dyn Subject,
+    instance: &mut Instance,
+    step: &Step,
+) -> Result<Action, Failure> {
+    let block = &core.schema(subject.type_name()).block;
+    let config = block.configuration(&step.written);
+    let mut at_plan = config.clone();
+    for name in &step.unknown {
+        at_plan.set(name.clone(), Value::unknown());
+    }
+
+    let mut process = core.process(&subject.provider()).await?;
+    if !instance.state.is_null() {
+        core.refresh(&mut process, instance).await?;
+    }
+    let plan = core.plan(&mut process, instance, &at_plan).await?;
+
+    let mut process = core.process(&subject.provider()).await?;
+    let before = subject.remote_objects();
+    let applied = core.apply(&mut process, instance, &plan, &config).await;
+    if !matches!(applied, Err(Failure::Violations(_)))
+        && instance.state.is_null()
+        && let (Some(before), Some(after)) = (before, subject.remote_objects())
+        && after > before
+    {
+        return Err(Violation::new(
+            "A9",
+            "the object was created, but nothing is saved in the state",
+        )
+        .into());
+    }
+    applied.map(|()| plan.action)
+}
+
+/// A refresh right after an apply finds what was applied, and a repeated plan is a no-op.
+async fn settled(
+    core: &Core,
+    subject: &dyn Subject,
+    instance: &mut Instance,
+    step: &Step,
+) -> Result<(), Failure> {
+    let config = core
+        .schema(subject.type_name())
+        .block
+        .configuration(&step.written);
+    let mut process = core.process(&subject.provider()).await?;
+    let applied = instance.state.clone();
+    core.refresh(&mut process, instance).await?;
+    let drift = differences(&applied, &instance.state, subject.volatile());
+    if !drift.is_empty() {
+        return Err(Violation::new(
+            "refresh",
+            format!("differs from what was just applied: {drift}"),
+        )
+        .into());
+    }
+    let plan = core.plan(&mut process, instance, &config).await?;
+    if plan.action != Action::NoOp {
+        let changes = differences(&instance.state, &plan.planned, &[]);
+        return Err(Violation::new(
+            "no-op",
+            format!("a repeated plan is {:?}: {changes}", plan.action),
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// An import finds everything that was applied, and a plan of the same configuration changes nothing.
+async fn import(
+    core: &Core,
+    subject: &dyn Subject,
+    instance: &Instance,
+    step: &Step,
+) -> Result<(), Failure> {
+    let type_name = subject.type_name();
+    let config = core.schema(type_name).block.configuration(&step.written);
+    let mut ways = vec![(subject.import_id(&instance.state), Value::Null)];
+    if core.has_identity(type_name) {
+        ways.push((String::new(), instance.identity.clone()));
+    }
+    let except = [subject.volatile(), subject.not_imported()].concat();
+    for (id, identity) in ways {
+        let mut process = core.process(&subject.provider()).await?;
+        let imported = core.import(&mut process, type_name, &id, &identity).await?;
+        let missed = differences(&instance.state, &imported.state, &except);
+        if !missed.is_empty() {
+            return Err(Violation::new(
+                "import",
+                format!("differs from the managed object: {missed}"),
+            )
+            .into());
+        }
+        let plan = core.plan(&mut process, &imported, &config).await?;
+        let changes = differences(&imported.state, &plan.planned, subject.not_imported());
+        if !changes.is_empty() || plan.action == Action::Replace {
+            return Err(Violation::new(
+                "import",
+                format!("a plan after it is {:?}: {changes}", plan.action),
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// Destroys; reading what was destroyed says that it is gone, and destroying it again is no error.
+async fn destroy(
+    core: &Core,
+    subject: &dyn Subject,
+    instance: &mut Instance,
+) -> Result<(), Failure> {
+    let mut process = core.process(&subject.provider()).await?;
+    core.refresh(&mut process, instance).await?;
+    let plan = core.plan_destroy(&mut process, instance).await?;
+
+    let mut process = core.process(&subject.provider()).await?;
+    let mut remembered = instance.clone();
+    core.apply(&mut process, instance, &plan, &Value::Null)
+        .await?;
+    let mut again = remembered.clone();
+    core.apply(&mut process, &mut again, &plan, &Value::Null)
+        .await?;
+    core.refresh(&mut process, &mut remembered).await?;
+    if !remembered.state.is_null() {
+        return Err(Violation::new("R5", "the destroyed object is still read").into());
+    }
+    Ok(())
+}
+
+/// Top-level attributes in which two objects differ.
+fn differences(before: &Value, after: &Value, except: &[&str]) -> String {
+    let (Some(a), Some(b)) = (before.as_entries(), after.as_entries()) else {
+        return if before == after {
+            String::new()
+        } else {
+            format!("{before:?} -> {after:?}")
+        };
+    };
+    let differing = a
+        .iter()
+        .filter(|(name, value)| !except.contains(&name.as_str()) && b.get(*name) != Some(*value));
+    differing
+        .map(|(name, value)| {
+            format!(
+                "{}: {value:?} -> {:?}",
+                Path::from(name.as_str()),
+                after.get(name)
+            )
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
+}
