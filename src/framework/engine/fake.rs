@@ -14,8 +14,10 @@ use crate::framework::resource::{
     ModifyPlanResponse, MoveState, MoveStateRequest, ReadRequest, ReadResponse, Resource,
     UpdateRequest, UpdateResponse, UpgradeState,
 };
-use crate::framework::schema::{Schema, SemanticEquality};
+use crate::framework::schema::{Nesting, Schema, SemanticEquality};
 use crate::framework::{Context, Diagnostic};
+
+use super::walk::{Fields, correlate, nested};
 
 /// An operation that answers by way of its response and may wait.
 pub(crate) type Operation<Request, Response> = Box<
@@ -179,5 +181,56 @@ pub(crate) struct IgnoreCase;
 impl SemanticEquality for IgnoreCase {
     fn semantically_equal(&self, prior: &Value, new: &Value) -> bool {
         prior.as_str().map(str::to_lowercase) == new.as_str().map(str::to_lowercase)
+    }
+}
+
+/// The proposed new state as core makes it: configuration, and prior values for what is computed and not configured.
+pub(crate) fn propose(fields: Fields<'_>, prior: &Value, config: &Value) -> Value {
+    let Value::Object(entries) = config else {
+        return config.clone();
+    };
+    let mut proposed = entries.clone();
+    for attribute in fields.attributes {
+        let (prior, config) = (prior.get(attribute.name), config.get(attribute.name));
+        let value = match nested(attribute) {
+            _ if attribute.computed && config.is_null() => prior.clone(),
+            Some((nesting, fields)) => propose_nested(nesting, fields, prior, config),
+            None => config.clone(),
+        };
+        proposed.insert(attribute.name.to_owned(), value);
+    }
+    for block in fields.blocks {
+        let (prior, config) = (prior.get(block.name), config.get(block.name));
+        let value = propose_nested(block.nesting, (&block.block).into(), prior, config);
+        proposed.insert(block.name.to_owned(), value);
+    }
+    Value::Object(proposed)
+}
+
+fn propose_nested(nesting: Nesting, fields: Fields<'_>, prior: &Value, config: &Value) -> Value {
+    match (nesting, config) {
+        (Nesting::List, Value::List(items)) => {
+            let priors = prior.as_elements().unwrap_or_default();
+            let of = |index: usize| priors.get(index).unwrap_or(&Value::Null);
+            let items = items.iter().enumerate();
+            Value::List(items.map(|(i, c)| propose(fields, of(i), c)).collect())
+        }
+        (Nesting::Map, Value::Map(items)) => Value::Map(
+            items
+                .iter()
+                .map(|(key, item)| (key.clone(), propose(fields, prior.get(key), item)))
+                .collect(),
+        ),
+        (Nesting::Set, Value::Set(items)) => {
+            let priors = prior.as_elements().unwrap_or_default();
+            let found = correlate(fields, items, priors);
+            let items = items.iter().zip(found).map(|(item, index)| {
+                propose(fields, index.map_or(&Value::Null, |i| &priors[i]), item)
+            });
+            // Core orders the elements of a set by a hash: never rely on the order of the configuration.
+            Value::Set(items.rev().collect())
+        }
+        (Nesting::Single | Nesting::Group, object) => propose(fields, prior, object),
+        _ => config.clone(),
     }
 }

@@ -5,9 +5,9 @@ use crate::framework::schema::{Attribute, AttributeType, Block, NestedBlock, Nes
 
 /// What an object holds: a block's attributes and blocks, or the attributes of a nested attribute.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a> {
-    pub(super) attributes: &'a [Attribute],
-    pub(super) blocks: &'a [NestedBlock],
+pub(crate) struct Fields<'a> {
+    pub(crate) attributes: &'a [Attribute],
+    pub(crate) blocks: &'a [NestedBlock],
 }
 
 impl<'a> From<&'a Block> for Fields<'a> {
@@ -29,7 +29,7 @@ impl<'a> From<&'a [Attribute]> for Fields<'a> {
 }
 
 /// The nesting and fields of a nested attribute.
-pub(super) fn nested(attribute: &Attribute) -> Option<(Nesting, Fields<'_>)> {
+pub(crate) fn nested(attribute: &Attribute) -> Option<(Nesting, Fields<'_>)> {
     match &attribute.ty {
         AttributeType::Plain(_) => None,
         AttributeType::Nested {
@@ -189,7 +189,11 @@ fn element(value: &Value, index: usize) -> &Value {
 /// For each configured set element the index of the one among `others` (prior or planned elements) that could have come
 /// from it, as core decides it: equal but for computed values that the configuration leaves null. No element is taken
 /// twice.
-fn correlate(fields: Fields<'_>, config: &[Value], others: &[Value]) -> Vec<Option<usize>> {
+pub(crate) fn correlate(
+    fields: Fields<'_>,
+    config: &[Value],
+    others: &[Value],
+) -> Vec<Option<usize>> {
     let mut taken = vec![false; others.len()];
     config
         .iter()
