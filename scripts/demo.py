@@ -213,7 +213,8 @@ def build():
         raise Failure("cargo is not on PATH; install Rust from https://rustup.rs")
     print("Building the provider and the sandbox (the first time takes some minutes) ...", flush=True)
     started = time.monotonic()
-    command = ["cargo", "build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]
+    # The test target makes Cargo choose the features that tests have, so that `make test` need not compile everything again.
+    command = ["cargo", "build", "--workspace", "--bins", "--test", "descriptors", "--message-format=json-render-diagnostics"]
     process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if process.returncode != 0:
         raise Failure("the build failed; the messages above say why")
@@ -274,6 +275,10 @@ def main():
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever was reading has seen enough; do not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     finally:
         if sandbox:
             sandbox.stop()
