@@ -4,10 +4,7 @@
 //! one registry.terraform.io displays: `docs/index.md`, `docs/resources/<name>.md` and so on, each with front matter, an example,
 //! the schema as nested lists, and how to import. Pages under `docs/guides` and `docs/ARCHITECTURE.md` are written by hand.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should panic"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use podidentity::cty::Value;
-use podidentity::framework::Provider as _;
+use podidentity::framework::provider::Provider as _;
 use podidentity::framework::schema::{
     Attribute, AttributeType, Block, NestedBlock, Nesting, PlanModifier, Schema,
 };
@@ -47,12 +44,20 @@ fn documentation_is_current() {
         .flatten()
         .map(|entry| entry.unwrap().path())
         .collect();
-    let stale: Vec<&PathBuf> = on_disk.iter().filter(|path| !pages.contains_key(*path)).collect();
-    assert!(stale.is_empty(), "run `make docs`: nothing generates {stale:?} any more");
+    let stale: Vec<&PathBuf> = on_disk
+        .iter()
+        .filter(|path| !pages.contains_key(*path))
+        .collect();
+    assert!(
+        stale.is_empty(),
+        "run `make docs`: nothing generates {stale:?} any more"
+    );
     for (path, text) in &pages {
         let found = fs::read_to_string(path).unwrap_or_default();
-        if let Some((number, (expected, found))) =
-            lines(text).zip(lines(&found)).enumerate().find(|(_, (a, b))| a != b)
+        if let Some((number, (expected, found))) = lines(text)
+            .zip(lines(&found))
+            .enumerate()
+            .find(|(_, (a, b))| a != b)
         {
             panic!(
                 "run `make docs`: {}, line {}\n  is        {found:?}\n  should be {expected:?}",
@@ -69,19 +74,35 @@ fn every_description_is_a_sentence() {
     for (name, schema) in objects() {
         check_block(&name, &schema.block, &mut faults);
     }
-    assert!(faults.is_empty(), "descriptions are documentation: {faults:#?}");
+    assert!(
+        faults.is_empty(),
+        "descriptions are documentation: {faults:#?}"
+    );
 }
 
 /// Lines, then endless `None`, so that the shorter text differs too.
 fn lines(text: &str) -> impl Iterator<Item = Option<&str>> {
-    text.lines().map(Some).chain(std::iter::repeat(None)).take(100_000)
+    text.lines()
+        .map(Some)
+        .chain(std::iter::repeat(None))
+        .take(100_000)
 }
 
 fn objects() -> Vec<(String, Schema)> {
-    let provider = provider();
+    let provider = PodIdentityProvider::new();
     let mut objects = vec![(PROVIDER.to_owned(), provider.schema())];
-    objects.extend(provider.resources().iter().map(|r| (r.type_name().to_owned(), r.schema())));
-    objects.extend(provider.data_sources().iter().map(|d| (d.type_name().to_owned(), d.schema())));
+    objects.extend(
+        provider
+            .resources()
+            .iter()
+            .map(|r| (r.type_name().to_owned(), r.schema())),
+    );
+    objects.extend(
+        provider
+            .data_sources()
+            .iter()
+            .map(|d| (d.type_name().to_owned(), d.schema())),
+    );
     objects
 }
 
@@ -112,7 +133,7 @@ fn check_sentence(at: &str, text: &str, faults: &mut Vec<String>) {
 
 /// Every generated page by its path.
 fn pages(root: &Path) -> BTreeMap<PathBuf, String> {
-    let provider = provider();
+    let provider = PodIdentityProvider::new();
     let mut pages = BTreeMap::new();
     let mut add = |path: &str, text: String| pages.insert(root.join("docs").join(path), text);
     add("index.md", provider_page(root, &provider.schema()));
@@ -123,19 +144,33 @@ fn pages(root: &Path) -> BTreeMap<PathBuf, String> {
     }
     for data_source in provider.data_sources() {
         let name = data_source.type_name();
-        let text = object_page(root, "data-sources", "Data Source", name, &data_source.schema());
+        let text = object_page(
+            root,
+            "data-sources",
+            "Data Source",
+            name,
+            &data_source.schema(),
+        );
         add(&format!("data-sources/{}.md", short(name)), text);
     }
     pages
 }
 
 fn short(type_name: &str) -> &str {
-    type_name.strip_prefix(PROVIDER).unwrap().trim_start_matches('_')
+    type_name
+        .strip_prefix(PROVIDER)
+        .unwrap()
+        .trim_start_matches('_')
 }
 
 fn provider_page(root: &Path, schema: &Schema) -> String {
     let mut page = front_matter("podidentity Provider", &schema.block.description);
-    write!(page, "# podidentity Provider\n\n{}\n", schema.block.description).unwrap();
+    write!(
+        page,
+        "# podidentity Provider\n\n{}\n",
+        schema.block.description
+    )
+    .unwrap();
     add_example(&mut page, &root.join("examples/provider/provider.tf"));
     add_schema(&mut page, schema);
     page
@@ -146,7 +181,11 @@ fn object_page(root: &Path, folder: &str, kind: &str, name: &str, schema: &Schem
     let mut page = front_matter(&format!("{name} {kind} - {PROVIDER}"), description);
     write!(page, "# {name} ({kind})\n\n{description}\n").unwrap();
     let examples = root.join("examples").join(folder).join(name);
-    let file = if folder == "resources" { "resource.tf" } else { "data-source.tf" };
+    let file = if folder == "resources" {
+        "resource.tf"
+    } else {
+        "data-source.tf"
+    };
     add_example(&mut page, &examples.join(file));
     add_schema(&mut page, schema);
     let import = examples.join("import.sh");
@@ -169,14 +208,23 @@ fn read(path: &Path) -> String {
 
 /// The registry shows the first paragraph of the description in its lists.
 fn front_matter(title: &str, description: &str) -> String {
-    let summary = description.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let summary = description
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .replace('\n', " ");
     format!(
         "---\n# generated by `make docs` from the schema and examples/; do not edit\npage_title: \"{title}\"\nsubcategory: \"\"\ndescription: |-\n  {summary}\n---\n\n"
     )
 }
 
 fn add_example(page: &mut String, path: &Path) {
-    write!(page, "\n## Example Usage\n\n```terraform\n{}```\n", read(path)).unwrap();
+    write!(
+        page,
+        "\n## Example Usage\n\n```terraform\n{}```\n",
+        read(path)
+    )
+    .unwrap();
 }
 
 /// A nested schema that is described after the list that names it.
@@ -190,10 +238,22 @@ struct Pending<'a> {
 fn add_schema(page: &mut String, schema: &Schema) {
     page.push_str("\n## Schema\n");
     let mut pending = Vec::new();
-    add_body(page, "### ", "", &schema.block.attributes, &schema.block.blocks, &mut pending);
+    add_body(
+        page,
+        "### ",
+        "",
+        &schema.block.attributes,
+        &schema.block.blocks,
+        &mut pending,
+    );
     // Depth first: a nested schema stands right after its parent's.
     while let Some(next) = (!pending.is_empty()).then(|| pending.remove(0)) {
-        write!(page, "\n<a id=\"{}\"></a>\n### Nested Schema for `{}`\n", next.anchor, next.path).unwrap();
+        write!(
+            page,
+            "\n<a id=\"{}\"></a>\n### Nested Schema for `{}`\n",
+            next.anchor, next.path
+        )
+        .unwrap();
         let mut inner = Vec::new();
         let path = format!("{}.", next.path);
         add_body(page, "", &path, next.attributes, next.blocks, &mut inner);
@@ -211,8 +271,11 @@ fn add_body<'a>(
     pending: &mut Vec<Pending<'a>>,
 ) {
     let colon = if heading.is_empty() { ":" } else { "" };
-    let mut groups: [(&str, Vec<String>); 3] =
-        [("Required", vec![]), ("Optional", vec![]), ("Read-Only", vec![])];
+    let mut groups: [(&str, Vec<String>); 3] = [
+        ("Required", vec![]),
+        ("Optional", vec![]),
+        ("Read-Only", vec![]),
+    ];
     for attribute in attributes {
         let group = match (attribute.required, attribute.optional) {
             (true, _) => 0,
@@ -228,7 +291,12 @@ fn add_body<'a>(
             let path = format!("{path}{}", attribute.name);
             let anchor = format!("nestedatt--{}", path.replace('.', "--"));
             write!(line, " (see [below for nested schema](#{anchor}))").unwrap();
-            pending.push(Pending { anchor, path, attributes, blocks: &[] });
+            pending.push(Pending {
+                anchor,
+                path,
+                attributes,
+                blocks: &[],
+            });
         }
         groups[group].1.push(line);
     }
@@ -253,7 +321,8 @@ fn add_body<'a>(
         if lines.is_empty() {
             continue;
         }
-        lines.sort_unstable();
+        // By name: the back quote that ends it sorts after an underscore.
+        lines.sort_unstable_by_key(|line| line.split('`').nth(1).map(str::to_owned));
         write!(page, "\n{heading}{title}{colon}\n\n{}\n", lines.join("\n")).unwrap();
     }
 }
@@ -298,12 +367,19 @@ fn block_notes(block: &NestedBlock) -> String {
     };
     let min = (block.min_items > 0).then(|| format!(", Min: {}", block.min_items));
     let max = (block.max_items > 0).then(|| format!(", Max: {}", block.max_items));
-    format!("{kind}{}{}", min.unwrap_or_default(), max.unwrap_or_default())
+    format!(
+        "{kind}{}{}",
+        min.unwrap_or_default(),
+        max.unwrap_or_default()
+    )
 }
 
 fn capitalised(word: &str) -> String {
     let mut characters = word.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
 }
 
 /// The description, and what the code knows besides: the default, the constraints, what a change does.
@@ -321,13 +397,20 @@ fn attribute_text(attribute: &Attribute) -> String {
     if let Some(default) = attribute.default.as_ref().and_then(literal) {
         add(format!("Default: `{default}`."));
     }
-    let rules: Vec<String> =
-        attribute.validators.iter().map(|v| v.description()).filter(|d| !d.is_empty()).collect();
+    let rules: Vec<String> = attribute
+        .validators
+        .iter()
+        .map(|v| v.description())
+        .filter(|d| !d.is_empty())
+        .collect();
     if !rules.is_empty() {
         add(format!("Constraints: {}.", rules.join("; ")));
     }
     if attribute.plan_modifiers.iter().any(|modifier| {
-        matches!(modifier, PlanModifier::RequiresReplace | PlanModifier::RequiresReplaceIfConfigured)
+        matches!(
+            modifier,
+            PlanModifier::RequiresReplace | PlanModifier::RequiresReplaceIfConfigured
+        )
     }) {
         add("A change replaces the object.".to_owned());
     }
@@ -354,16 +437,50 @@ fn a_schema_becomes_nested_lists() {
     use podidentity::cty::Type;
 
     let schema = Schema::new("Manages a thing.")
-        .attribute(Attribute::string("name", "The name.").required().requires_replace())
-        .attribute(Attribute::map("tags", Type::String, "Tags.").optional().deprecated("Use labels."))
-        .attribute(Attribute::nested(
-            "trust",
-            Nesting::Single,
-            vec![Attribute::nested("inner", Nesting::List, vec![Attribute::bool("on", "Whether.").optional().computed().default(true)], "Inner.").optional()],
-            "Who.",
-        ).optional())
-        .attribute(Attribute::string("secret", "A secret.").computed().sensitive())
-        .nested_block(NestedBlock::list("endpoints", Block::new("Where.").attribute(Attribute::string("eks", "EKS.").optional())).items(0, 1));
+        .attribute(
+            Attribute::string("name", "The name.")
+                .required()
+                .requires_replace(),
+        )
+        .attribute(
+            Attribute::map("tags", Type::String, "Tags.")
+                .optional()
+                .deprecated("Use labels."),
+        )
+        .attribute(
+            Attribute::nested(
+                "trust",
+                Nesting::Single,
+                vec![
+                    Attribute::nested(
+                        "inner",
+                        Nesting::List,
+                        vec![
+                            Attribute::bool("on", "Whether.")
+                                .optional()
+                                .computed()
+                                .default(true),
+                        ],
+                        "Inner.",
+                    )
+                    .optional(),
+                ],
+                "Who.",
+            )
+            .optional(),
+        )
+        .attribute(
+            Attribute::string("secret", "A secret.")
+                .computed()
+                .sensitive(),
+        )
+        .nested_block(
+            NestedBlock::list(
+                "endpoints",
+                Block::new("Where.").attribute(Attribute::string("eks", "EKS.").optional()),
+            )
+            .items(0, 1),
+        );
     let mut page = String::new();
     add_schema(&mut page, &schema);
     let expected = r#"
