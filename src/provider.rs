@@ -25,6 +25,8 @@ use crate::framework::resource::Resource;
 use crate::framework::schema::Schema;
 use crate::framework::{Diagnostic, Diagnostics};
 use crate::plugin::logging::register_secret;
+use crate::resources::agent::AgentResource;
+use crate::resources::association::AssociationResource;
 
 use config::{ProviderConfig, unknown_connection_paths};
 use data::Options;
@@ -108,7 +110,7 @@ impl Provider for PodIdentityProvider {
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource<ProviderData>>> {
-        vec![]
+        vec![Arc::new(AgentResource), Arc::new(AssociationResource)]
     }
 }
 
@@ -429,3 +431,6 @@ fn check_kubernetes_files(
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -312,3 +312,6 @@ pub(crate) fn is_connect_failure(error: &(dyn StdError + 'static)) -> bool {
 pub(crate) fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
     find::<ConnectorError>(error).is_some_and(ConnectorError::is_timeout)
 }
+
+#[cfg(test)]
+mod tests;

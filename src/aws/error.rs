@@ -480,7 +480,11 @@ fn cause_chain(error: &(dyn StdError + 'static)) -> Vec<String> {
     while let Some(cause) = next {
         let text = cause.to_string();
         // Many SDK wrappers print their source too; saying it once is enough.
-        if !text.is_empty() && !chain.iter().any(|earlier| earlier.contains(&text)) {
+        // "other" is how the SDK names a connector error that has no kind.
+        if !text.is_empty()
+            && text != "other"
+            && !chain.iter().any(|earlier| earlier.contains(&text))
+        {
             chain.retain(|earlier| !text.contains(earlier.as_str()));
             chain.push(text);
         }
@@ -501,4 +505,101 @@ pub(crate) fn find<'a, T: StdError + 'static>(
         next = candidate.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_classified() {
+        for (code, status, kind) in [
+            ("ResourceNotFoundException", 404, AwsErrorKind::NotFound),
+            ("NoSuchEntity", 404, AwsErrorKind::NotFound),
+            ("NotFoundException", 404, AwsErrorKind::NotFound),
+            ("ResourceInUseException", 409, AwsErrorKind::AlreadyExists),
+            ("EntityAlreadyExists", 409, AwsErrorKind::AlreadyExists),
+            ("AccessDeniedException", 403, AwsErrorKind::AccessDenied),
+            ("AccessDenied", 403, AwsErrorKind::AccessDenied),
+            ("ThrottlingException", 429, AwsErrorKind::Throttled),
+            ("Throttling", 400, AwsErrorKind::Throttled),
+            ("RequestLimitExceeded", 503, AwsErrorKind::Throttled),
+            ("LimitExceeded", 409, AwsErrorKind::QuotaExceeded),
+            (
+                "ResourceLimitExceededException",
+                400,
+                AwsErrorKind::QuotaExceeded,
+            ),
+            ("ConcurrentModification", 409, AwsErrorKind::Conflict),
+            ("DeleteConflict", 409, AwsErrorKind::Conflict),
+            (
+                "InvalidParameterException",
+                400,
+                AwsErrorKind::InvalidParameter,
+            ),
+            (
+                "InvalidRequestException",
+                400,
+                AwsErrorKind::InvalidParameter,
+            ),
+            (
+                "MalformedPolicyDocument",
+                400,
+                AwsErrorKind::InvalidParameter,
+            ),
+            ("ValidationError", 400, AwsErrorKind::InvalidParameter),
+            ("BadRequestException", 400, AwsErrorKind::InvalidParameter),
+            ("ExpiredToken", 403, AwsErrorKind::Credentials),
+            ("InvalidClientTokenId", 403, AwsErrorKind::Credentials),
+            (
+                "UnrecognizedClientException",
+                403,
+                AwsErrorKind::Credentials,
+            ),
+            ("SignatureDoesNotMatch", 403, AwsErrorKind::Credentials),
+            ("ServerException", 500, AwsErrorKind::Other),
+            ("ServiceFailure", 500, AwsErrorKind::Other),
+            (
+                "com.amazonaws.eks#ResourceNotFoundException",
+                404,
+                AwsErrorKind::NotFound,
+            ),
+            (
+                "ResourceNotFoundException:http://internal",
+                404,
+                AwsErrorKind::NotFound,
+            ),
+            ("SomethingNew", 404, AwsErrorKind::NotFound),
+            ("SomethingNew", 403, AwsErrorKind::AccessDenied),
+            ("SomethingNew", 429, AwsErrorKind::Throttled),
+            ("SomethingNew", 400, AwsErrorKind::Other),
+        ] {
+            assert_eq!(classify(Some(code), Some(status)), kind, "{code} {status}");
+        }
+        assert_eq!(classify(None, Some(404)), AwsErrorKind::NotFound);
+        assert_eq!(classify(None, None), AwsErrorKind::Other);
+    }
+
+    #[test]
+    fn diagnostics_say_what_happened_and_what_to_do() {
+        let error = AwsError::new(AwsErrorKind::AccessDenied, "User: u is not authorized")
+            .with_code("AccessDeniedException")
+            .in_call("EKS", "CreatePodIdentityAssociation")
+            .note("It was tried again for 2m.");
+        let diagnostic = error.into_diagnostic(
+            "Creating EKS Pod Identity association",
+            "The association was not created.",
+            "Look here.",
+        );
+        assert_eq!(diagnostic.summary, "Creating EKS Pod Identity association");
+        assert_eq!(
+            diagnostic.detail,
+            "The association was not created.\n\n\
+             EKS CreatePodIdentityAssociation: AccessDeniedException: User: u is not authorized.\n\n\
+             It was tried again for 2m.\n\n\
+             Look here.\n\n\
+             The credentials in use may not do this. Allow the action `eks:CreatePodIdentityAssociation` for them, and \
+             check service control policies, permissions boundaries and session policies."
+        );
+    }
 }

@@ -69,6 +69,10 @@ impl SharedConfig {
                 paths.push(path);
             }
         }
+        if !paths.iter().any(|path| path.is_file()) {
+            // The builder insists on a source; without one it panics.
+            builder = builder.with_contents(EnvConfigFileKind::Config, "");
+        }
         let files = builder.build();
         let profiles = aws_config::profile::load(
             &Fs::real(),

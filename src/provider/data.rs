@@ -281,7 +281,7 @@ impl ProviderData {
         name: &str,
     ) -> Result<Option<Arc<RoleInfo>>, AwsError> {
         self.roles
-            .get(role_key(name), || self.ask_role(cancel, name))
+            .get(name.to_owned(), || self.ask_role(cancel, name))
             .await
     }
 
@@ -295,13 +295,13 @@ impl ProviderData {
         name: &str,
     ) -> Result<Option<Arc<RoleInfo>>, AwsError> {
         let role = self.ask_role(cancel, name).await?;
-        self.roles.put(role_key(name), role.clone());
+        self.roles.put(name.to_owned(), role.clone());
         Ok(role)
     }
 
     /// Keeps what a write learned about a role, so that nobody has to ask.
     pub fn put_role(&self, role: Arc<RoleInfo>) {
-        self.roles.put(role_key(&role.name), Some(role));
+        self.roles.put(role.name.clone(), Some(role));
     }
 
     /// The trust policies that this run is going to give to roles.
@@ -312,7 +312,7 @@ impl ProviderData {
 
     /// Forgets a role because a write changed or deleted it.
     pub fn forget_role(&self, name: &str) {
-        self.roles.forget(&role_key(name));
+        self.roles.forget(&name.to_owned());
     }
 
     async fn ask_role(
@@ -326,9 +326,4 @@ impl ProviderData {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Role names are unique without regard to case.
-fn role_key(name: &str) -> String {
-    name.to_ascii_lowercase()
 }
