@@ -29,6 +29,9 @@ COMMON = {
     "ValidationError": 400,
 }
 
+# Where the model is known to be wrong: AWS sends `Policy` as the type of a permissions boundary.
+UNTRUE_ENUMERATIONS = {"PermissionsBoundaryAttachmentType"}
+
 
 class AnswerCheck:
     """Collects what is wrong with the answers of watched clients."""
@@ -105,14 +108,22 @@ def _json_value(shape, value, path, note):
     elif kind == "string":
         if not isinstance(value, str):
             note(f"{path} is no string: {value!r}")
-        elif shape.enum and value not in shape.enum:
-            note(f"{path} is not in the enumeration: {value!r}")
+        else:
+            _text(shape, value, path, note)
     elif kind == "boolean" and not isinstance(value, bool):
         note(f"{path} is no boolean: {value!r}")
     elif kind in ("integer", "long") and (not isinstance(value, int) or isinstance(value, bool)):
         note(f"{path} is no integer: {value!r}")
     elif kind == "timestamp" and (not isinstance(value, (int, float)) or isinstance(value, bool)):
         note(f"{path} is no epoch timestamp: {value!r}")
+
+
+def _text(shape, text, path, note):
+    least, most = shape.metadata.get("min", 0), shape.metadata.get("max")
+    if len(text) < least or (most is not None and len(text) > most):
+        note(f"{path} has {len(text)} characters, the model allows {least} to {most}")
+    if shape.enum and shape.name not in UNTRUE_ENUMERATIONS and text not in shape.enum:
+        note(f"{path} is not in the enumeration: {text!r}")
 
 
 def _local(element):
@@ -193,5 +204,5 @@ def _xml_value(shape, element, path, note):
             note(f"{path} is no integer: {text!r}")
         elif kind == "timestamp" and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", text):
             note(f"{path} is no timestamp: {text!r}")
-        elif kind == "string" and shape.enum and text not in shape.enum:
-            note(f"{path} is not in the enumeration: {text!r}")
+        elif kind == "string":
+            _text(shape, text, path, note)

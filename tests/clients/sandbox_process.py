@@ -1,10 +1,11 @@
 """A sandbox binary under test, and clients for it that nobody here wrote.
 
-The binary is the one named by the environment variable PODIDENTITY_SANDBOX.
+The binary is the one that the environment variable PODIDENTITY_SANDBOX names, else the newest one cargo built in this repository.
 """
 
 import json
 import os
+import pathlib
 import subprocess
 import unittest
 import urllib.error
@@ -26,19 +27,29 @@ def trust(actions=BOTH_ACTIONS, principal="pods.eks.amazonaws.com"):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def binary():
+    """Path of the sandbox binary."""
+    named = os.environ.get("PODIDENTITY_SANDBOX")
+    if named:
+        return named
+    root = pathlib.Path(__file__).resolve().parents[2]
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target"))
+    built = [path for profile in ("debug", "release") if (path := target / profile / "podidentity-sandbox").exists()]
+    if not built:
+        raise SystemExit("no sandbox: run `cargo build -p podidentity-sandbox`, or name one in PODIDENTITY_SANDBOX")
+    return str(max(built, key=lambda path: path.stat().st_mtime))
+
+
 class Sandbox:
     """A running sandbox process."""
 
     def __init__(self, *arguments):
-        binary = os.environ.get("PODIDENTITY_SANDBOX")
-        if not binary:
-            raise SystemExit("set PODIDENTITY_SANDBOX to the podidentity-sandbox binary")
-        self.process = subprocess.Popen(
-            [binary, "--parent-watch", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        # The open standard input ends the sandbox should this process die without stopping it.
+        command = [binary(), "--parent-watch", *arguments]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{binary} printed no ready line; exit code {self.process.wait()}")
+            raise SystemExit(f"{command} printed no ready line; exit code {self.process.wait()}")
         self.ready = json.loads(line)
         self.aws = self.ready["aws_endpoint"]
 

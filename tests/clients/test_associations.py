@@ -150,6 +150,9 @@ class Associations(SandboxTest):
             self.assertFails("InvalidParameterException", "Role provided in the request does not exist.", self.associate)
         self.assertFails("InvalidParameterException", "Trust policy of the role provided is invalid.", self.associate)
         self.associate()
+        self.iam.update_assume_role_policy(RoleName="payments", PolicyDocument=trust(["sts:AssumeRole"]))
+        self.associate("stale")
+        self.assertFails("InvalidParameterException", "Trust policy of the role provided is invalid.", self.associate, "fresh")
 
 
 if __name__ == "__main__":

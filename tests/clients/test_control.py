@@ -1,6 +1,5 @@
 """Journal, faults and seeds, as tests use them through the control API."""
 
-import os
 import subprocess
 import time
 import unittest
@@ -11,7 +10,7 @@ import boto3
 import botocore.exceptions
 from botocore.config import Config
 
-from sandbox_process import Sandbox, SandboxTest
+from sandbox_process import Sandbox, SandboxTest, binary
 
 
 class Journal(SandboxTest):
@@ -104,8 +103,7 @@ class Faults(SandboxTest):
 
 class Process(unittest.TestCase):
     def test_only_loopback(self):
-        binary = os.environ["PODIDENTITY_SANDBOX"]
-        done = subprocess.run([binary, "--listen", "0.0.0.0:0"], capture_output=True, text=True, timeout=10)
+        done = subprocess.run([binary(), "--listen", "0.0.0.0:0"], capture_output=True, text=True, timeout=10)
         self.assertEqual(done.returncode, 1)
         self.assertIn("not a loopback address", done.stderr)
 

@@ -1,25 +1,18 @@
 """IAM of the sandbox, seen by boto3.
 
-Every answer is held against botocore's service model while it passes through: the names of the response and of its wrapper,
-no member the model does not have, every required member there, values of the right type. The model's one known untruth is
-allowed for: AWS sends `Policy` as the type of a permissions boundary.
+Every answer is held against botocore's service model while it passes through; see answer_check.
 """
 
 import json
 import re
 import unittest
 import urllib.parse
-import xml.etree.ElementTree as ElementTree
 
-import boto3
-import botocore.config
 import botocore.exceptions
 
-from sandbox import Sandbox
+from sandbox_process import SandboxTest
 
-NAMESPACE = "{https://iam.amazonaws.com/doc/2010-05-08/}"
 S3 = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
-UNTRUE_ENUMERATIONS = {"PermissionsBoundaryAttachmentType"}
 
 TRUST = {
     "Version": "2012-10-17",
@@ -38,110 +31,12 @@ def trusting(principal):
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}]}
 
 
-class Mismatch(Exception):
-    """An answer that is not what the service model describes."""
-
-
-def check_answer(operation, status, body):
-    root = ElementTree.fromstring(body)
-    if status >= 300:
-        check_error(operation, status, root)
-        return
-    expect(root.tag == f"{NAMESPACE}{operation.name}Response", f"{operation.name}: root element {root.tag}")
-    expect(root.findtext(f"{NAMESPACE}ResponseMetadata/{NAMESPACE}RequestId"), f"{operation.name}: no request id")
-    children = [child.tag.removeprefix(NAMESPACE) for child in root]
-    shape = operation.output_shape
-    if shape is None:
-        expect(children == ["ResponseMetadata"], f"{operation.name}: elements {children}")
-        return
-    wrapper = shape.serialization["resultWrapper"]
-    expect(sorted(children) == sorted([wrapper, "ResponseMetadata"]), f"{operation.name}: elements {children}")
-    check_shape(shape, root.find(NAMESPACE + wrapper), operation.name)
-
-
-def check_error(operation, status, root):
-    expect(root.tag == f"{NAMESPACE}ErrorResponse", f"{operation.name}: root element {root.tag}")
-    error = root.find(f"{NAMESPACE}Error")
-    expect([child.tag.removeprefix(NAMESPACE) for child in error] == ["Type", "Code", "Message"], f"{operation.name}: error {ElementTree.tostring(error)}")
-    code = error.findtext(f"{NAMESPACE}Code")
-    for shape in operation.error_shapes:
-        modelled = shape.metadata["error"]
-        if modelled["code"] == code:
-            expect(modelled["httpStatusCode"] == status, f"{operation.name}: {code} with status {status}")
-
-
-def check_shape(shape, element, at):
-    kind = shape.type_name
-    if kind == "structure":
-        names = [child.tag.removeprefix(NAMESPACE) for child in element]
-        unknown = set(names) - set(shape.members)
-        expect(not unknown, f"{at}: not in the model: {sorted(unknown)}")
-        expect(len(names) == len(set(names)), f"{at}: repeated: {names}")
-        missing = set(shape.required_members) - set(names)
-        expect(not missing, f"{at}: required but absent: {sorted(missing)}")
-        for child in element:
-            name = child.tag.removeprefix(NAMESPACE)
-            check_shape(shape.members[name], child, f"{at}.{name}")
-    elif kind == "list":
-        for child in element:
-            expect(child.tag == f"{NAMESPACE}member", f"{at}: {child.tag}")
-            check_shape(shape.member, child, f"{at}[]")
-    else:
-        text = element.text or ""
-        expect(len(element) == 0, f"{at}: has children")
-        if kind == "timestamp":
-            expect(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", text), f"{at}: {text!r}")
-        elif kind == "integer":
-            expect(re.fullmatch(r"-?\d+", text), f"{at}: {text!r}")
-        elif kind == "boolean":
-            expect(text in ("true", "false"), f"{at}: {text!r}")
-        elif kind == "string":
-            check_string(shape, text, at)
-
-
-def check_string(shape, text, at):
-    metadata = shape.metadata
-    expect(metadata.get("min", 0) <= len(text), f"{at}: {text!r} is too short")
-    expect(len(text) <= metadata.get("max", len(text)), f"{at}: {text!r} is too long")
-    if shape.enum and shape.name not in UNTRUE_ENUMERATIONS:
-        expect(text in shape.enum, f"{at}: {text!r} is none of {shape.enum}")
-
-
-def expect(condition, message):
-    if not condition:
-        raise Mismatch(message)
-
-
-class Iam(unittest.TestCase):
+class Iam(SandboxTest):
     maxDiff = None
 
-    @classmethod
-    def setUpClass(cls):
-        cls.sandbox = Sandbox()
-        cls.addClassCleanup(cls.sandbox.stop)
-        cls.account = cls.sandbox.account_id
-
     def setUp(self):
-        self.sandbox.reset()
-        self.iam = boto3.client(
-            "iam",
-            endpoint_url=self.sandbox.aws_endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            # The sandbox is asked for bad values on purpose; botocore would refuse some of them itself.
-            config=botocore.config.Config(parameter_validation=False, retries={"max_attempts": 1, "mode": "standard"}),
-        )
-        self.addCleanup(self.iam.close)
-        self.iam.meta.events.register("before-parse.iam", self.check)
-        self.checked = 0
-
-    def check(self, operation_model, response_dict, **_):
-        check_answer(operation_model, response_dict["status_code"], response_dict["body"])
-        self.checked += 1
-
-    def tearDown(self):
-        self.assertGreater(self.checked, 0, "no answer was checked")
+        super().setUp()
+        self.account = self.sandbox.ready["account_id"]
 
     def arn(self, resource):
         return f"arn:aws:iam::{self.account}:{resource}"

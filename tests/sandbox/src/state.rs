@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) endpoints: Endpoints,
     /// How often EKS has looked at a role or trust policy that is not yet visible.
     looks: HashMap<String, u64>,
+    /// The trust policy EKS last saw of a role, by the role's unique id.
+    seen_trusts: HashMap<String, Value>,
 }
 
 /// How a role looks to EKS.
@@ -97,6 +99,7 @@ impl State {
             ids,
             endpoints,
             looks: HashMap::new(),
+            seen_trusts: HashMap::new(),
         };
         let account = state.defaults.account_id.clone();
         state.add_key("test", "test", &account);
@@ -179,8 +182,17 @@ impl State {
             visibility.trust_ms,
             visibility.trust_calls,
         ) {
-            return SeenRole::Untrusted;
+            // EKS still sees the policy it saw before, if it saw one.
+            return match self.seen_trusts.get(&role.unique_id) {
+                Some(trust) => SeenRole::Visible(RoleView {
+                    trust: trust.clone(),
+                    ..role
+                }),
+                None => SeenRole::Untrusted,
+            };
         }
+        self.seen_trusts
+            .insert(role.unique_id.clone(), role.trust.clone());
         SeenRole::Visible(role)
     }
 

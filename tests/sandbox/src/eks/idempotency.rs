@@ -83,3 +83,101 @@ impl Idempotency {
         self.answers.retain(|_, answer| !stale(&answer.value));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::context::RequestContext;
+
+    fn caller(account_id: &str) -> Caller {
+        let context = RequestContext {
+            account_id: account_id.into(),
+            partition: "aws".into(),
+            now: time::OffsetDateTime::UNIX_EPOCH,
+            request_id: String::new(),
+            caller_arn: String::new(),
+        };
+        Caller {
+            context,
+            region: "us-east-1".into(),
+            user_id: String::new(),
+            temporary: false,
+        }
+    }
+
+    fn parameters(token: Option<&str>, namespace: &str) -> Map<String, Value> {
+        let Value::Object(map) = json!({"clientRequestToken": token, "namespace": namespace})
+        else {
+            unreachable!()
+        };
+        map
+    }
+
+    #[test]
+    fn a_token_answers_once_and_the_same() {
+        let mut idempotency = Idempotency::default();
+        let me = caller("1");
+        let ticket = idempotency
+            .check(&me, "Create", &parameters(Some("t"), "a"))
+            .unwrap()
+            .unwrap_err();
+        let answer = json!({"association": {"associationId": "a-1"}});
+        assert!(
+            idempotency
+                .check(&me, "Create", &parameters(Some("t"), "a"))
+                .unwrap()
+                .is_err(),
+            "a call that failed leaves nothing"
+        );
+        idempotency.record(ticket, &answer);
+        assert_eq!(
+            idempotency
+                .check(&me, "Create", &parameters(Some("t"), "a"))
+                .unwrap()
+                .unwrap(),
+            answer
+        );
+        let error = idempotency
+            .check(&me, "Create", &parameters(Some("t"), "b"))
+            .unwrap_err();
+        assert_eq!(
+            (error.status, error.code.as_str()),
+            (400, "InvalidRequestException")
+        );
+        let fresh = [
+            (
+                "other token",
+                idempotency.check(&me, "Create", &parameters(Some("u"), "b")),
+            ),
+            (
+                "no token",
+                idempotency.check(&me, "Create", &parameters(None, "a")),
+            ),
+            (
+                "empty token",
+                idempotency.check(&me, "Create", &parameters(Some(""), "a")),
+            ),
+            (
+                "other operation",
+                idempotency.check(&me, "Update", &parameters(Some("t"), "b")),
+            ),
+            (
+                "other account",
+                idempotency.check(&caller("2"), "Create", &parameters(Some("t"), "b")),
+            ),
+        ];
+        for (name, result) in fresh {
+            assert!(result.unwrap().is_err(), "{name}");
+        }
+        idempotency.forget(|answer| answer["association"]["associationId"] == "a-1");
+        assert!(
+            idempotency
+                .check(&me, "Create", &parameters(Some("t"), "b"))
+                .unwrap()
+                .is_err(),
+            "what is gone is forgotten"
+        );
+    }
+}
