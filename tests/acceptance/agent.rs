@@ -329,7 +329,7 @@ fn degraded_is_told_at_once_and_does_not_taint() {
         &json!({"create": [{"status": "CREATING", "describes": 1}, degraded]}),
     );
     case.config(BASIC);
-    let outcome = case.try_apply();
+    let outcome = case.try_apply(&[]);
     assert_eq!(outcome.code, 0, "{}", outcome.report());
     let warning = outcome
         .warnings()
@@ -350,7 +350,7 @@ fn degraded_is_told_at_once_and_does_not_taint() {
         &case,
         &json!({"create": [{"status": "CREATING"}, {"status": "DEGRADED", "describes": 2}, {"status": "ACTIVE"}]}),
     );
-    let outcome = case.try_apply();
+    let outcome = case.try_apply(&[]);
     assert_eq!(
         (outcome.code, outcome.warnings().len()),
         (0, 0),
