@@ -13,12 +13,18 @@
 //! assert_eq!(schema.block.attributes.len(), 3);
 //! ```
 
+mod internal_validate;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::cty::{Path, Type, Value};
 
 use super::diagnostic::Diagnostics;
+
+pub use internal_validate::{
+    internal_validate, internal_validate_provider, internal_validate_resource,
+};
 
 /// The schema of a resource, data source, provider or other object.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,7 @@
 //! Checks of strings.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use regex::Regex;
 
@@ -31,13 +32,20 @@ pub fn length_at_most(max: usize) -> Length {
 /// "must be": `lower-case letters, digits and hyphens`.
 ///
 /// # Panics
-/// When the pattern does not compile. Patterns are constants of a schema, and schemas are built in every test.
+/// When the pattern does not compile; in release builds not before it is used. Patterns are constants of a schema, and
+/// tests build every schema.
 #[must_use]
-pub fn regex(pattern: &str, message: impl Into<String>) -> Pattern {
-    Pattern {
-        regex: Regex::new(pattern).expect("patterns in schemas are constants that compile"),
+pub fn regex(pattern: &'static str, message: impl Into<String>) -> Pattern {
+    let pattern = Pattern {
+        pattern,
+        regex: OnceLock::new(),
         message: message.into(),
-    }
+    };
+    // Compiling takes longer than everything else about a schema, and most processes check few values: wait until one
+    // comes, but let tests see every pattern.
+    #[cfg(debug_assertions)]
+    pattern.regex();
+    pattern
 }
 
 /// One of `values`, exactly.
@@ -89,7 +97,8 @@ pub struct Length {
 /// See [`regex`].
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    regex: Regex,
+    pattern: &'static str,
+    regex: OnceLock<Regex>,
     message: String,
 }
 
@@ -135,6 +144,14 @@ impl Validator for Length {
     }
 }
 
+impl Pattern {
+    fn regex(&self) -> &Regex {
+        self.regex.get_or_init(|| {
+            Regex::new(self.pattern).expect("patterns in schemas are constants that compile")
+        })
+    }
+}
+
 impl Validator for Pattern {
     fn description(&self) -> String {
         self.message.clone()
@@ -142,7 +159,7 @@ impl Validator for Pattern {
 
     fn validate(&self, request: &ValidatorRequest<'_>, diagnostics: &mut Diagnostics) {
         if let Some(text) = request.value.as_str()
-            && !self.regex.is_match(text)
+            && !self.regex().is_match(text)
         {
             diagnostics.push(refusal(request, &self.message));
         }
