@@ -126,6 +126,15 @@ pub enum TrustError {
         /// Where.
         field: Field,
     },
+    /// Clusters, namespaces or service accounts besides external ids although there are no session tags.
+    #[error(
+        "without session tags only the external id tells service accounts apart, and target_of.external_ids already names it; \
+         leave one of the two out"
+    )]
+    NamedByExternalId {
+        /// Where.
+        field: Field,
+    },
     /// `aws:SourceAccount` or `aws:SourceOrgId` on a target role.
     #[error(
         "a target role is assumed by another role and not by EKS, so the condition would never hold; target_of.role_arns already names whom to trust"
@@ -164,6 +173,7 @@ impl TrustError {
             | Self::Name { field, .. }
             | Self::ExternalId { field, .. }
             | Self::NeedsSessionTags { field }
+            | Self::NamedByExternalId { field }
             | Self::NotOnTarget { field }
             | Self::ServicePrincipal { field, .. }
             | Self::DuplicateSid { field, .. } => *field,
@@ -276,6 +286,19 @@ impl TrustSpec {
                     .filter(|(_, values)| values.is_some())
                     .map(|(field, _)| TrustError::NeedsSessionTags { field: *field }),
             );
+        }
+        if self.disable_session_tags
+            && self
+                .target_of
+                .as_ref()
+                .is_some_and(|target_of| target_of.external_ids.is_some())
+        {
+            let clusters = (Field::ClusterArns, &self.cluster_arns);
+            let given = [clusters]
+                .into_iter()
+                .chain(names)
+                .filter(|(_, values)| values.is_some());
+            errors.extend(given.map(|(field, _)| TrustError::NamedByExternalId { field }));
         }
         if let Some(account) = &self.source_account
             && let Err(source) = name::check_account_id(account)

@@ -1,3 +1,7 @@
+use proptest::prelude::*;
+
+use super::super::analysis::{Verdict, analyze};
+use super::super::request::PodContext;
 use super::super::{equivalent_json, size::trust_size};
 use super::*;
 
@@ -183,7 +187,7 @@ fn specifications_that_are_refused() {
         r#"[{{"Sid":"{SID}"}},{{"Sid":"a"}},{{"Sid":"a"}}]"#
     ))
     .unwrap();
-    let cases: [Refused; 13] = [
+    let cases: [Refused; 14] = [
         (
             "empty list",
             TrustSpec {
@@ -303,6 +307,19 @@ fn specifications_that_are_refused() {
             &[(Field::ExternalIds, "is not an external id")],
         ),
         (
+            "external ids and names",
+            TrustSpec {
+                namespaces: some(&["a"]),
+                disable_session_tags: true,
+                target_of: Some(TargetOf {
+                    external_ids: some(&["r/a/c/n/s"]),
+                    ..target(&["arn:aws:iam::123456789012:role/a"])
+                }),
+                ..TrustSpec::default()
+            },
+            &[(Field::Namespaces, "only the external id")],
+        ),
+        (
             "the rest",
             TrustSpec {
                 service_principal: Some("*.amazonaws.com".into()),
@@ -327,4 +344,61 @@ fn specifications_that_are_refused() {
             assert!(error.to_string().contains(part), "{what}: {error}");
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The builder and the judge must agree on every pod, and both with the plain reading of the specification.
+    #[test]
+    fn exactly_the_pods_that_are_named_are_trusted(
+        clusters in names(&["demo", "prod", "d*"]),
+        namespaces in names(&["payments", "web", "pay*", "*"]),
+        service_accounts in names(&["api", "job", "?ob"]),
+        source_account in proptest::option::of(proptest::sample::select(vec!["123456789012", "999999999999"])),
+        disable_session_tags in any::<bool>(),
+        cluster in "demo|prod|other",
+        namespace in "payments|web|kube-system",
+        service_account in "api|job|ui",
+    ) {
+        let arn = |name: &str| format!("arn:aws:eks:us-east-1:123456789012:cluster/{name}");
+        let spec = TrustSpec {
+            cluster_arns: clusters.as_ref().map(|names| names.iter().map(|name| arn(name)).collect()),
+            namespaces: namespaces.clone().filter(|_| !disable_session_tags),
+            service_accounts: service_accounts.clone().filter(|_| !disable_session_tags),
+            source_account: source_account.map(str::to_owned),
+            disable_session_tags,
+            ..TrustSpec::default()
+        };
+        let named = |names: &Option<Vec<String>>, name: &str| {
+            names.as_ref().is_none_or(|names| {
+                names.iter().any(|pattern| match pattern.as_str() {
+                    "*" => true,
+                    "d*" => name.starts_with('d'),
+                    "pay*" => name.starts_with("pay"),
+                    "?ob" => name == "job",
+                    exact => exact == name,
+                })
+            })
+        };
+        let expected = named(&clusters, &cluster)
+            && (disable_session_tags || (named(&namespaces, &namespace) && named(&service_accounts, &service_account)))
+            && source_account.is_none_or(|account| account == "123456789012");
+        let pod = PodContext {
+            cluster_arn: Some(arn(&cluster)),
+            namespace: Some(namespace),
+            service_account: Some(service_account),
+            session_tags: !disable_session_tags,
+            ..PodContext::default()
+        };
+        let document = spec.build().unwrap();
+        prop_assert_eq!(analyze(&document, &pod) == Verdict::Works, expected, "{}", document.to_json());
+        prop_assert_eq!(matches!(analyze(&document, &pod), Verdict::CanNeverWork(_)), !expected);
+        prop_assert_eq!(super::super::check::check_trust_policy(&document, &PodContext { session_tags: !disable_session_tags, ..PodContext::default() }), vec![]);
+    }
+}
+
+fn names(from: &[&'static str]) -> impl Strategy<Value = Option<Vec<String>>> + use<> {
+    let from: Vec<String> = from.iter().map(|name| (*name).to_owned()).collect();
+    proptest::option::of(proptest::sample::subsequence(from.clone(), 1..=from.len()))
 }
