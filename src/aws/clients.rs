@@ -24,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time until the answer begins. EKS and IAM answer control-plane calls within seconds; a connection that says nothing
 /// for a minute is dead.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time for loading credentials. The SDK's five seconds are too short for a `credential_process` that asks somebody, and
+/// for STS calls that are retried; a stop ends the wait in any case.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(120);
 /// The name in the user agent's `app/`, by which CloudTrail entries are recognised.
 const APP_NAME: &str = concat!("terraform-provider-podidentity-", env!("CARGO_PKG_VERSION"));
 
@@ -61,7 +64,11 @@ impl Clients {
             .http_client(http.clone())
             .sleep_impl(sleep.clone())
             .time_source(SystemTimeSource::new())
-            .identity_cache(IdentityCache::lazy().build())
+            .identity_cache(
+                IdentityCache::lazy()
+                    .load_timeout(CREDENTIALS_TIMEOUT)
+                    .build(),
+            )
             .retry_config(retry.clone())
             .timeout_config(timeouts.clone())
             .app_name(

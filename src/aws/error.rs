@@ -11,6 +11,7 @@ use aws_types::request_id::RequestId;
 
 use crate::cty::Path;
 use crate::framework::Diagnostic;
+use crate::plugin::logging::mask;
 
 use super::call::{CallState, is_connect_failure, is_timeout};
 
@@ -478,7 +479,8 @@ fn cause_chain(error: &(dyn StdError + 'static)) -> Vec<String> {
     let mut chain: Vec<String> = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {
-        let text = cause.to_string();
+        // Texts of libraries may repeat what they were given, such as the URL of a proxy with its password.
+        let text = mask(&cause.to_string()).into_owned();
         // Many SDK wrappers print their source too; saying it once is enough.
         // "other" is how the SDK names a connector error that has no kind.
         if !text.is_empty()

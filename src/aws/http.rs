@@ -334,4 +334,30 @@ mod tests {
             .collect();
         assert!(certificates(pem.as_bytes()).unwrap().len() > 50);
     }
+
+    #[tokio::test]
+    async fn tls_is_set_up_only_for_https() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let connector = LazyConnector {
+            shared: Arc::new(Shared {
+                settings: HttpSettings::default(),
+                trust: OnceLock::new(),
+            }),
+            settings: HttpConnectorSettings::default(),
+            plain: [const { OnceLock::new() }; 2],
+            tls: [const { OnceLock::new() }; 2],
+        };
+        for (scheme, set_up) in [("http", false), ("https", true)] {
+            let request = HttpRequest::get(format!("{scheme}://127.0.0.1:{port}/")).unwrap();
+            assert!(
+                connector.call(request).await.is_err(),
+                "nothing listens there"
+            );
+            assert_eq!(connector.shared.trust.get().is_some(), set_up, "{scheme}");
+        }
+    }
 }

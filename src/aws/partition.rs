@@ -66,6 +66,12 @@ impl Partition {
             .unwrap_or(&PARTITIONS[PARTITIONS.len() - 1])
     }
 
+    /// Host of a regional service endpoint: `sts.eu-west-1.amazonaws.com`.
+    #[must_use]
+    pub fn regional_host(&self, service: &str, region: &str) -> String {
+        format!("{service}.{region}.{}", self.dns_suffix)
+    }
+
     /// The partition with this id, if there is one.
     #[must_use]
     pub fn by_id(id: &str) -> Option<&'static Self> {
@@ -101,6 +107,10 @@ mod tests {
             assert_eq!(Partition::by_id(id), Some(partition), "{region}");
         }
         assert_eq!(Partition::by_id("aws-moon"), None);
+        assert_eq!(
+            Partition::of_region("cn-north-1").regional_host("sts", "cn-north-1"),
+            "sts.cn-north-1.amazonaws.com.cn"
+        );
     }
 
     #[test]

@@ -86,7 +86,8 @@ pub struct CredentialSettings {
     pub web_identity: Option<WebIdentity>,
     /// Roles to assume one after the other.
     pub assume_role: Vec<AssumeRole>,
-    /// What was looked at, for the message when nothing is found: `AWS_ACCESS_KEY_ID: not set`.
+    /// What was looked at, for the message when nothing is found: `AWS_ACCESS_KEY_ID (not set)`. Not `name: value`, which
+    /// is masked as a secret.
     pub looked_at: Vec<String>,
 }
 

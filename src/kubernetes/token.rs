@@ -189,4 +189,47 @@ mod tests {
         assert!(url(&session).contains("X-Amz-Security-Token=TOKEN%2F%2B"));
         assert!(!format!("{session:?}").contains("k8s-aws-v1"));
     }
+
+    /// The presigned request works as a request: STS answers it, as EKS does when it checks the token.
+    #[test]
+    fn sts_accepts_the_signature() {
+        use std::io::{Read as _, Write as _};
+
+        let sandbox =
+            podidentity_sandbox::Sandbox::start(podidentity_sandbox::Options::default()).unwrap();
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        let ask = |header: &str| {
+            let token = sign_token(
+                &credentials,
+                "us-east-1",
+                sandbox.aws_endpoint(),
+                "demo",
+                SystemTime::now(),
+            )
+            .unwrap();
+            let url: http::Uri = url(&token).parse().unwrap();
+            let authority = url.authority().unwrap().as_str();
+            let mut stream = std::net::TcpStream::connect(authority).unwrap();
+            write!(
+                stream,
+                "GET {} HTTP/1.1\r\nhost: {authority}\r\nx-k8s-aws-id: {header}\r\nconnection: close\r\n\r\n",
+                url.path_and_query().unwrap()
+            )
+            .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        let answer = ask("demo");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(
+            answer.contains("<Account>123456789012</Account>"),
+            "{answer}"
+        );
+        let other = ask("other");
+        assert!(
+            other.starts_with("HTTP/1.1 403"),
+            "a token for one cluster is none for another: {other}"
+        );
+    }
 }

@@ -378,7 +378,7 @@ impl<'a> Resolver<'a> {
         let (profile, profile_source) = profile_name(self.config, self.environment);
         let keys = self.keys(profile_source, &mut looked_at);
         looked_at.push(format!(
-            "profile {profile:?} in {}: {}",
+            "the profile {profile:?} in {} ({})",
             match self.shared.paths() {
                 [] => "no files".to_owned(),
                 paths => paths
@@ -399,7 +399,7 @@ impl<'a> Resolver<'a> {
             "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         ]);
         looked_at.push(format!(
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI and …_RELATIVE_URI (ECS, EKS Pod Identity): {}",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI and …_RELATIVE_URI of ECS and EKS Pod Identity ({})",
             if container.is_some() {
                 "no credentials there"
             } else {
@@ -408,7 +408,7 @@ impl<'a> Resolver<'a> {
         ));
         let instance_metadata = self.instance_metadata();
         looked_at.push(format!(
-            "EC2 instance metadata: {}",
+            "EC2 instance metadata ({})",
             if instance_metadata {
                 "no answer with credentials"
             } else {
@@ -446,7 +446,7 @@ impl<'a> Resolver<'a> {
 
     fn keys(&self, profile: ProfileSource, looked_at: &mut Vec<String>) -> Option<StaticKeys> {
         let text = |value: &Attr<String>| value.as_deref().map(ToOwned::to_owned);
-        looked_at.push("arguments access_key and secret_key: not set".to_owned());
+        looked_at.push("the arguments access_key and secret_key (not set)".to_owned());
         let configured = text(&self.config.access_key)
             .zip(text(&self.config.secret_key))
             .map(|(access_key, secret_key)| StaticKeys {
@@ -463,15 +463,15 @@ impl<'a> Resolver<'a> {
                 .first(&["AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY"]);
             looked_at.push(match (access_key, secret_key, profile) {
                 (Some(_), Some(_), ProfileSource::Block) => {
-                    "AWS_ACCESS_KEY_ID: set, but the argument profile wins over it".to_owned()
+                    "AWS_ACCESS_KEY_ID (set, but the argument profile wins over it)".to_owned()
                 }
                 (Some(_), None, _) => {
-                    "AWS_ACCESS_KEY_ID: set, but AWS_SECRET_ACCESS_KEY is not".to_owned()
+                    "AWS_ACCESS_KEY_ID (set, but AWS_SECRET_ACCESS_KEY is not)".to_owned()
                 }
                 (None, Some(_), _) => {
-                    "AWS_SECRET_ACCESS_KEY: set, but AWS_ACCESS_KEY_ID is not".to_owned()
+                    "AWS_SECRET_ACCESS_KEY (set, but AWS_ACCESS_KEY_ID is not)".to_owned()
                 }
-                _ => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: not set".to_owned(),
+                _ => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (not set)".to_owned(),
             });
             // A profile that the block asks for is meant; keys in the environment may be left over from anything.
             if profile == ProfileSource::Block {
@@ -498,9 +498,9 @@ impl<'a> Resolver<'a> {
         let role_arn = self.environment.get("AWS_ROLE_ARN");
         looked_at.push(
             match (file, role_arn) {
-                (Some(_), Some(_)) => "AWS_WEB_IDENTITY_TOKEN_FILE: no credentials for it",
-                (Some(_), None) => "AWS_WEB_IDENTITY_TOKEN_FILE: set, but AWS_ROLE_ARN is not",
-                _ => "AWS_WEB_IDENTITY_TOKEN_FILE: not set",
+                (Some(_), Some(_)) => "AWS_WEB_IDENTITY_TOKEN_FILE (no credentials for it)",
+                (Some(_), None) => "AWS_WEB_IDENTITY_TOKEN_FILE (set, but AWS_ROLE_ARN is not)",
+                _ => "AWS_WEB_IDENTITY_TOKEN_FILE (not set)",
             }
             .to_owned(),
         );

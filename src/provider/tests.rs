@@ -915,11 +915,155 @@ async fn missing_credentials_say_where_they_were_sought() {
     assert_eq!(error.kind(), AwsErrorKind::Credentials);
     let detail = error.into_diagnostic("Reading EKS cluster", "", "").detail;
     for part in [
-        "AWS_ACCESS_KEY_ID: set, but AWS_SECRET_ACCESS_KEY is not",
-        "profile \"default\" in /nonexistent/.aws/config and /nonexistent/.aws/credentials: not there",
-        "AWS_WEB_IDENTITY_TOKEN_FILE: not set",
-        "EC2 instance metadata: turned off",
+        "AWS_ACCESS_KEY_ID (set, but AWS_SECRET_ACCESS_KEY is not)",
+        "profile \"default\" in /nonexistent/.aws/config and /nonexistent/.aws/credentials (not there)",
+        "AWS_WEB_IDENTITY_TOKEN_FILE (not set)",
+        "EC2 instance metadata (turned off",
     ] {
         assert_eq!(detail.matches(part).count(), 1, "{part}: {detail}");
     }
+}
+
+#[tokio::test]
+async fn web_identities_are_taken_from_value_file_and_environment() {
+    use base64::Engine as _;
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let token = format!(
+        "{}.{}.c2ln",
+        encode(r#"{"alg":"RS256"}"#),
+        encode(r#"{"iss":"https://ci.example","sub":"job","aud":"sts.amazonaws.com"}"#)
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    std::fs::write(&file, format!("{token}\n")).unwrap();
+    let file = file.to_str().unwrap();
+    let sandbox = sandbox();
+    let trust = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity",
+        "Principal": {"Federated": "arn:aws:iam::123456789012:oidc-provider/ci.example"},
+        "Condition": {"StringEquals": {"ci.example:sub": "job"}}}]});
+    sandbox
+        .call(
+            "iam",
+            "CreateRole",
+            json!({"RoleName": "ci", "AssumeRolePolicyDocument": trust.to_string()}),
+        )
+        .unwrap();
+    let role = "arn:aws:iam::123456789012:role/ci";
+    let no_keys = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    let block = |entries: &[(&str, Value)]| {
+        config(&[(
+            "assume_role_with_web_identity",
+            nested("assume_role_with_web_identity", entries),
+        )])
+    };
+    #[rustfmt::skip]
+    let cases: Vec<(&str, Vec<(&str, &str)>, Value)> = vec![
+        ("value", vec![], block(&[("role_arn", role.into()), ("web_identity_token", token.clone().into())])),
+        ("file", vec![], block(&[("role_arn", role.into()), ("web_identity_token_file", file.into())])),
+        ("block and environment", vec![("AWS_ROLE_ARN", role), ("TF_AWS_WEB_IDENTITY_TOKEN", &token)], block(&[])),
+        ("environment", vec![("AWS_ROLE_ARN", role), ("AWS_WEB_IDENTITY_TOKEN_FILE", file), no_keys[0], no_keys[1]], config(&[])),
+    ];
+    for (name, variables, config) in cases {
+        sandbox.clear_requests();
+        let (data, diagnostics) =
+            configure(environment(sandbox.aws_endpoint(), &variables), config).await;
+        let data = data.unwrap_or_else(|| panic!("{name}: {diagnostics:?}"));
+        data.cluster(&CancellationToken::new(), "demo")
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(
+            operations(&sandbox),
+            ["AssumeRoleWithWebIdentity", "DescribeCluster"],
+            "{name}"
+        );
+        assert!(
+            sandbox.requests()[1]
+                .caller_arn
+                .starts_with("arn:aws:sts::123456789012:assumed-role/ci/"),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_trusted_certificates_are_accepted() {
+    let sandbox = sandbox();
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("ca.pem");
+    std::fs::write(&bundle, sandbox.kubernetes_ca()).unwrap();
+    let bundle = bundle.to_str().unwrap();
+    // The Kubernetes side is the one with TLS; that it is not EKS does not matter here.
+    let endpoint = sandbox.kubernetes_endpoint();
+    let ask = async |variables: &[(&str, &str)], entries: &[(&str, Value)]| {
+        let (data, diagnostics) =
+            configure(environment(&endpoint, variables), config(entries)).await;
+        let data = data.unwrap_or_else(|| panic!("{diagnostics:?}"));
+        data.cluster(&CancellationToken::new(), "demo")
+            .await
+            .unwrap_err()
+    };
+    let refused = ask(&[], &[]).await;
+    assert_eq!(refused.kind(), AwsErrorKind::Connection, "{refused:?}");
+    assert!(
+        refused.explanation().to_lowercase().contains("certificate"),
+        "{refused:?}"
+    );
+    assert!(!refused.after_ambiguous_attempt());
+    for (name, variables, entries) in [
+        (
+            "argument",
+            vec![],
+            vec![("custom_ca_bundle", Value::from(bundle))],
+        ),
+        ("environment", vec![("AWS_CA_BUNDLE", bundle)], vec![]),
+    ] {
+        let answered = ask(&variables, &entries).await;
+        assert!(answered.http_status().is_some(), "{name}: {answered:?}");
+    }
+}
+
+#[tokio::test]
+async fn proxies_are_used_for_other_hosts() {
+    let sandbox = sandbox();
+    let proxy = sandbox.aws_endpoint().to_owned();
+    for (name, variables, entries) in [
+        (
+            "argument",
+            vec![],
+            vec![("http_proxy", Value::from(proxy.as_str()))],
+        ),
+        ("environment", vec![("http_proxy", proxy.as_str())], vec![]),
+    ] {
+        let (data, _) = configure(
+            environment("http://eks.invalid", &variables),
+            config(&entries),
+        )
+        .await;
+        data.unwrap()
+            .cluster(&CancellationToken::new(), "demo")
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    }
+    assert_eq!(operations(&sandbox).len(), 2);
+
+    let (data, _) = configure(
+        environment(
+            "http://eks.invalid",
+            &[("HTTP_PROXY", &proxy), ("NO_PROXY", ".invalid")],
+        ),
+        config(&[]),
+    )
+    .await;
+    let error = data
+        .unwrap()
+        .cluster(&CancellationToken::new(), "demo")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), AwsErrorKind::Connection);
+    assert_eq!(
+        operations(&sandbox).len(),
+        2,
+        "no_proxy keeps it away from the proxy"
+    );
 }
