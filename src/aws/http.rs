@@ -86,10 +86,13 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
     Ok(certificates)
 }
 
+/// Connect and read timeout: what connectors differ in.
+type Timeouts = (Option<Duration>, Option<Duration>);
+
 #[derive(Debug)]
 struct Client {
     shared: Arc<Shared>,
-    connectors: Mutex<HashMap<(Option<Duration>, Option<Duration>), SharedHttpConnector>>,
+    connectors: Mutex<HashMap<Timeouts, SharedHttpConnector>>,
 }
 
 #[derive(Debug)]

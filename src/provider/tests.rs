@@ -4,82 +4,33 @@ use podidentity_sandbox::{Options as SandboxOptions, Sandbox};
 use serde_json::json;
 
 use super::*;
-use crate::framework::schema::{Attribute, AttributeType, Block, Nesting, ValidatorRequest};
+use crate::framework::engine::{ObjectSchema, validate};
+use crate::framework::schema::{Block, Nesting};
 
-/// Checks a configuration as the framework does: every validator on every value, then what spans attributes.
+/// Variables and entries of one case.
+type Variables<'a> = Vec<(&'a str, &'a str)>;
+type Entries<'a> = Vec<(&'a str, Value)>;
+
+/// Checks a configuration as ValidateProviderConfig does: the schema, then what spans attributes.
 fn validated(config: &Value) -> Diagnostics {
     let provider = PodIdentityProvider::with_environment(Environment::default());
-    let schema = provider.schema();
-    let mut diagnostics = Diagnostics::new();
-    block(
-        &schema.block,
+    let mut diagnostics = validate::validate(validate::ValidateRequest {
+        schema: &provider.schema().into(),
         config,
-        &Path::root(),
-        config,
-        &mut diagnostics,
-    );
+        write_only_allowed: true,
+        validate_config: None,
+    });
     provider.validate_config(config, &mut diagnostics);
     diagnostics
 }
 
-fn block(block_schema: &Block, value: &Value, path: &Path, config: &Value, out: &mut Diagnostics) {
-    if !value.is_set() {
-        return;
-    }
-    for attribute in &block_schema.attributes {
-        check(attribute, value, path, config, out);
-    }
-    for nested in &block_schema.blocks {
-        let path = path.attribute(nested.name);
-        let inner = value.get(nested.name);
-        match nested.nesting {
-            Nesting::List => {
-                for (index, item) in inner.as_elements().into_iter().flatten().enumerate() {
-                    block(&nested.block, item, &path.index(index), config, out);
-                }
-            }
-            _ => block(&nested.block, inner, &path, config, out),
-        }
-    }
-}
-
-fn check(
-    attribute: &Attribute,
-    parent: &Value,
-    path: &Path,
-    config: &Value,
-    out: &mut Diagnostics,
-) {
-    assert!(matches!(attribute.ty, AttributeType::Plain(_)));
-    for validator in &attribute.validators {
-        validator.validate(
-            &ValidatorRequest {
-                path: &path.attribute(attribute.name),
-                value: parent.get(attribute.name),
-                config,
-                parent,
-                sensitive: attribute.sensitive,
-            },
-            out,
-        );
-    }
-}
-
 /// The value of a block with `entries` and everything else as when it is left out.
 fn object(block: &Block, entries: &[(&str, Value)]) -> Value {
-    let mut value = Value::object(
-        block
-            .attributes
-            .iter()
-            .map(|a| (a.name, Value::Null))
-            .chain(block.blocks.iter().map(|b| {
-                let empty = match b.nesting {
-                    Nesting::List => Value::List(Vec::new()),
-                    _ => Value::Null,
-                };
-                (b.name, empty)
-            })),
-    );
+    let schema = Schema {
+        version: 0,
+        block: block.clone(),
+    };
+    let mut value = ObjectSchema::from(schema).empty_value();
     for (name, entry) in entries {
         assert!(value.as_entries().unwrap().contains_key(*name), "{name}");
         value.set(*name, entry.clone());
@@ -196,7 +147,7 @@ fn bad_values_are_refused_on_their_attribute() {
     };
     let secret = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----";
     #[rustfmt::skip]
-    let cases: Vec<(&str, Vec<(&str, Value)>)> = vec![
+    let cases: Vec<(&str, Entries<'_>)> = vec![
         ("region", vec![("region", "Frankfurt".into())]),
         ("region", vec![("region", "".into())]),
         ("region", vec![("region", "us-east-1a".into())]),
@@ -521,7 +472,7 @@ async fn bad_environments_and_files_are_explained() {
     std::fs::write(&broken, "hello").unwrap();
     let broken = broken.to_str().unwrap();
     #[rustfmt::skip]
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>, Vec<(&str, Value)>)> = vec![
+    let cases: Vec<(&str, &str, Variables<'_>, Entries<'_>)> = vec![
         ("", "AWS_MAX_ATTEMPTS", vec![("AWS_MAX_ATTEMPTS", "many")], vec![]),
         ("", "AWS_RETRY_MODE", vec![("AWS_RETRY_MODE", "eager")], vec![]),
         ("", "AWS_USE_FIPS_ENDPOINT", vec![("AWS_USE_FIPS_ENDPOINT", "perhaps")], vec![]),
@@ -958,7 +909,7 @@ async fn web_identities_are_taken_from_value_file_and_environment() {
         )])
     };
     #[rustfmt::skip]
-    let cases: Vec<(&str, Vec<(&str, &str)>, Value)> = vec![
+    let cases: Vec<(&str, Variables<'_>, Value)> = vec![
         ("value", vec![], block(&[("role_arn", role.into()), ("web_identity_token", token.clone().into())])),
         ("file", vec![], block(&[("role_arn", role.into()), ("web_identity_token_file", file.into())])),
         ("block and environment", vec![("AWS_ROLE_ARN", role), ("TF_AWS_WEB_IDENTITY_TOKEN", &token)], block(&[])),
