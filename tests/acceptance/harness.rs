@@ -92,11 +92,11 @@ impl Case {
         self.config = text.into();
         self.workspace.write("main.tf", &self.fill(&self.config));
         // Terraform starts every provider that is required, used or not.
-        self.workspace.require_provider(
-            ["podidentity_", "\"podidentity\"", "provider::podidentity"]
-                .iter()
-                .any(|word| self.config.contains(word)),
-        );
+        let used = ["podidentity_", "\"podidentity\"", "provider::podidentity"]
+            .iter()
+            .any(|word| self.config.contains(word));
+        let required = self.config.contains("required_providers");
+        self.workspace.require_provider(used && !required);
         self
     }
 

@@ -54,6 +54,10 @@
 //! what users have; the test `installation::from_a_filesystem_mirror` covers that once.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+#![allow(
+    clippy::disallowed_macros,
+    reason = "a test's standard output is its own"
+)]
 
 mod harness;
 

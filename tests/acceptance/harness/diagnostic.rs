@@ -15,6 +15,8 @@ pub(crate) struct Diagnostic {
     pub(crate) address: Option<String>,
     /// The source it points at; the first line is the one the diagnostic's range starts in.
     pub(crate) code: Option<String>,
+    /// Where in `code` the range starts, in bytes.
+    pub(crate) offset: usize,
 }
 
 impl Diagnostic {
@@ -27,6 +29,10 @@ impl Diagnostic {
             detail: text(&value["detail"]).unwrap_or_default(),
             address: text(&value["address"]),
             code: text(&value["snippet"]["code"]),
+            offset: value["snippet"]["highlight_start_offset"]
+                .as_u64()
+                .and_then(|offset| offset.try_into().ok())
+                .unwrap_or_default(),
         }
     }
 
@@ -64,6 +70,7 @@ impl Diagnostic {
             detail: detail.join("\n\n").trim().to_owned(),
             address: None,
             code: None,
+            offset: 0,
         }
     }
 
@@ -74,14 +81,22 @@ impl Diagnostic {
 
     /// The attribute or block the diagnostic points at, if it points into a body.
     pub(crate) fn attribute(&self) -> Option<&str> {
-        let line = self.code.as_deref()?.lines().next()?.trim();
-        let name = line
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .next()?;
+        let code = self.code.as_deref()?;
+        let identifier = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        // The range is an attribute's value: its name is what stands before the equals sign.
+        let before = code.get(..self.offset).unwrap_or_default().trim_end();
+        if let Some(name) = before.strip_suffix('=').map(str::trim_end) {
+            return name
+                .rsplit(|c| !identifier(c))
+                .next()
+                .filter(|name| !name.is_empty());
+        }
+        // Or it is a block's header, or the whole attribute.
+        let line = code.lines().next()?.trim();
+        let name = line.split(|c| !identifier(c)).next()?;
         let rest = line[name.len()..].trim_start();
-        (rest.starts_with('=')
-            || (rest.starts_with('{') && !matches!(name, "resource" | "provider" | "data")))
-        .then_some(name)
+        let block = rest.starts_with('{') && !matches!(name, "resource" | "provider" | "data");
+        (rest.starts_with('=') || block).then_some(name)
     }
 }
 
@@ -167,12 +182,22 @@ fn wrapped_boxes_become_one_line() {
 
 #[test]
 fn a_snippet_names_its_attribute() {
-    for (code, expected) in [
-        ("  name = \"x\"", Some("name")),
-        ("  trust = {\n    namespaces = [1]\n  }", Some("trust")),
-        ("  timeouts {", Some("timeouts")),
-        ("resource \"podidentity_role\" \"this\" {", None),
-        ("provider \"podidentity\" {", None),
+    for (code, highlighted, expected) in [
+        ("  name = \"x\"", "\"x\"", Some("name")),
+        ("  name = \"x\"", "name", Some("name")),
+        (
+            "  trust = {\n    namespaces = [1]\n  }",
+            "{\n",
+            Some("trust"),
+        ),
+        ("  timeouts {", "timeouts", Some("timeouts")),
+        (
+            "  timeouts { create = \"soon\" }",
+            "\"soon\"",
+            Some("create"),
+        ),
+        ("resource \"podidentity_role\" \"this\" {", "resource", None),
+        ("provider \"podidentity\" {", "provider", None),
     ] {
         let diagnostic = Diagnostic {
             severity: "error".into(),
@@ -180,6 +205,7 @@ fn a_snippet_names_its_attribute() {
             detail: String::new(),
             address: None,
             code: Some(code.into()),
+            offset: code.find(highlighted).unwrap(),
         };
         assert_eq!(diagnostic.attribute(), expected, "{code}");
     }
