@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::*;
 use crate::framework::engine::{ObjectSchema, validate};
-use crate::framework::schema::{Block, Nesting};
+use crate::framework::schema::{
+    Block, Nesting, internal_validate_provider, internal_validate_resource,
+};
 
 /// Variables and entries of one case.
 type Variables<'a> = Vec<(&'a str, &'a str)>;
@@ -1017,4 +1019,19 @@ async fn proxies_are_used_for_other_hosts() {
         2,
         "no_proxy keeps it away from the proxy"
     );
+}
+
+#[test]
+fn every_schema_is_one_that_core_accepts() {
+    let provider = PodIdentityProvider::with_environment(Environment::default());
+    let none: Vec<String> = Vec::new();
+    assert_eq!(internal_validate_provider(&provider.schema()), none);
+    for resource in provider.resources() {
+        let faults = internal_validate_resource(&resource.schema());
+        assert_eq!(faults, none, "{}", resource.type_name());
+    }
+    for data_source in provider.data_sources() {
+        let faults = internal_validate_resource(&data_source.schema());
+        assert_eq!(faults, none, "{}", data_source.type_name());
+    }
 }

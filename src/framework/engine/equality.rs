@@ -19,13 +19,14 @@ pub(super) fn keep_equivalent(fields: Fields<'_>, prior: &Value, new: &mut Value
         else {
             continue;
         };
-        if let Some(equality) = &attribute.semantic_equality {
-            if comparable(prior) && comparable(new) && prior != new {
-                if equality.semantically_equal(prior, new) {
-                    *new = prior.clone();
-                    continue;
-                }
-            }
+        if let Some(equality) = &attribute.semantic_equality
+            && comparable(prior)
+            && comparable(new)
+            && prior != new
+            && equality.semantically_equal(prior, new)
+        {
+            *new = prior.clone();
+            continue;
         }
         if let Some((nesting, fields)) = nested(attribute) {
             keep_nested(nesting, fields, prior, new);

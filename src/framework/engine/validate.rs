@@ -280,7 +280,14 @@ mod tests {
         let null = || Value::Null;
         let fine = || object("x".into(), "a".into(), Value::Null);
         let missing = || object(Value::Null, Value::Null, Value::Null);
-        let cases: Vec<(&str, &str, Value, Vec<(&str, &str)>)> = vec![
+        /// Name, attribute, its value, paths and summaries of what is found.
+        type Case = (
+            &'static str,
+            &'static str,
+            Value,
+            Vec<(&'static str, &'static str)>,
+        );
+        let cases: Vec<Case> = vec![
             ("fine", "one", fine(), vec![]),
             ("unknown object", "one", Value::unknown(), vec![]),
             (

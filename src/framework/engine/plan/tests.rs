@@ -255,8 +255,16 @@ async fn create_plans_defaults_and_unknowns() {
 #[tokio::test]
 async fn updates() {
     type Values = Vec<(&'static str, Value)>;
+    /// Name, prior state, configuration, plan (none: as prior state), replacement paths.
+    type Case = (
+        &'static str,
+        Values,
+        Values,
+        Option<Values>,
+        Vec<&'static str>,
+    );
     let p = plans();
-    let cases: Vec<(&str, Values, Values, Option<Values>, Vec<&str>)> = vec![
+    let cases: Vec<Case> = vec![
         ("nothing changed", vec![], vec![], None, vec![]),
         (
             "a write-only value is no change",
