@@ -20,8 +20,8 @@ impl Subject for Thing {
         Value::Object([].into())
     }
 
-    fn import_id(&self, state: &Value) -> String {
-        state.get("id").as_str().unwrap().to_owned()
+    fn import_ids(&self, state: &Value) -> Vec<String> {
+        vec![state.get("id").as_str().unwrap().to_owned()]
     }
 
     fn remote_objects(&self) -> Option<usize> {

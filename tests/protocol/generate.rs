@@ -22,7 +22,7 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// Values of one attribute, instead of random ones of its type.
+    /// Values of one attribute, instead of random ones of its type, required or not.
     pub(crate) fn value(
         mut self,
         path: &'static str,
@@ -32,9 +32,15 @@ impl Generator {
         self
     }
 
-    /// One of these texts, or now and then nothing if the attribute is optional.
+    /// One of these texts.
     pub(crate) fn one_of(self, path: &'static str, texts: &'static [&'static str]) -> Self {
         self.value(path, proptest::sample::select(texts).prop_map(Value::from))
+    }
+
+    /// Nothing or one of these texts.
+    pub(crate) fn maybe_one_of(self, path: &'static str, texts: &'static [&'static str]) -> Self {
+        let text = proptest::sample::select(texts).prop_map(Value::from);
+        self.value(path, prop_oneof![2 => Just(Value::Null), 3 => text])
     }
 
     /// An attribute that no configuration sets.
@@ -125,11 +131,15 @@ impl Generator {
 
     fn attribute(&self, attribute: &Attribute, prefix: &str) -> BoxedStrategy<Value> {
         let path = format!("{prefix}{}", attribute.name);
-        let value = match (self.values.get(path.as_str()), &attribute.kind) {
-            (Some(values), _) => values.clone(),
-            _ if !attribute.required && !attribute.optional => return Just(Value::Null).boxed(),
-            (None, Kind::Plain(ty)) => of_type(ty),
-            (None, Kind::Nested(nesting, attributes)) => {
+        if let Some(values) = self.values.get(path.as_str()) {
+            return values.clone();
+        }
+        if !attribute.required && !attribute.optional {
+            return Just(Value::Null).boxed();
+        }
+        let value = match &attribute.kind {
+            Kind::Plain(ty) => of_type(ty),
+            Kind::Nested(nesting, attributes) => {
                 let object = Block {
                     attributes: attributes.clone(),
                     ..Block::default()

@@ -19,6 +19,7 @@ mod fake_tests;
 mod generate;
 mod plan_valid;
 mod proposed;
+mod resources;
 mod rules;
 mod scenario;
 mod schema;

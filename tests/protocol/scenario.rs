@@ -24,8 +24,8 @@ pub(crate) trait Subject {
     /// The provider block.
     fn provider(&self) -> Value;
 
-    /// The import id of an object.
-    fn import_id(&self, state: &Value) -> String;
+    /// Every import id of an object.
+    fn import_ids(&self, state: &Value) -> Vec<String>;
 
     /// Attributes that only the configuration knows, so that an import cannot find them.
     fn not_imported(&self) -> &'static [&'static str] {
@@ -154,7 +154,8 @@ async fn import(
 ) -> Result<(), Failure> {
     let type_name = subject.type_name();
     let config = core.schema(type_name).block.configuration(&step.written);
-    let mut ways = vec![(subject.import_id(&instance.state), Value::Null)];
+    let ids = subject.import_ids(&instance.state).into_iter();
+    let mut ways: Vec<(String, Value)> = ids.map(|id| (id, Value::Null)).collect();
     if core.has_identity(type_name) {
         ways.push((String::new(), instance.identity.clone()));
     }

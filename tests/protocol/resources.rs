@@ -1,0 +1,110 @@
+//! The real provider against the sandbox, one file per resource.
+
+mod agent;
+mod association;
+
+use podidentity::aws::environment::Environment;
+use podidentity::cty::Value;
+use podidentity::provider::PodIdentityProvider;
+use podidentity::rpc::Server;
+use podidentity_sandbox::{Options, Sandbox};
+use serde_json::json;
+
+use crate::core::{Action, Core, Release, serve};
+use crate::generate::{Generator, check};
+use crate::scenario::{Subject, run};
+
+/// Trusts EKS Pod Identity without conditions.
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
+
+/// A sandbox with the clusters `demo` and `stage` and the roles `app`, `other` and `target`.
+struct World {
+    sandbox: Sandbox,
+}
+
+impl World {
+    fn new() -> Self {
+        let sandbox = Sandbox::start(Options {
+            clusters: vec!["demo".into(), "stage".into()],
+            ..Options::default()
+        })
+        .unwrap();
+        for name in ["app", "other", "target"] {
+            let role = json!({ "RoleName": name, "AssumeRolePolicyDocument": TRUST });
+            sandbox.call("iam", "CreateRole", role).unwrap();
+        }
+        Self { sandbox }
+    }
+
+    /// The provider block: everything from the sandbox, nothing from this machine.
+    fn provider(&self) -> Value {
+        let text = |text: &str| Value::from(text);
+        let endpoint = text(self.sandbox.aws_endpoint());
+        let endpoints = ["eks", "iam", "sts"].map(|service| (service, endpoint.clone()));
+        Value::object([
+            ("region", text("us-east-1")),
+            ("access_key", text("test")),
+            ("secret_key", text("test")),
+            ("cluster_name", text("demo")),
+            ("endpoints", Value::List(vec![Value::object(endpoints)])),
+        ])
+    }
+}
+
+/// How many scenarios each resource gets; more with `PODIDENTITY_PROTOCOL_CASES`.
+fn cases(default: u32) -> u32 {
+    std::env::var("PODIDENTITY_PROTOCOL_CASES")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Runs generated scenarios of one resource under the oldest and the newest Core, and demands that every action came up.
+fn check_resource(
+    world: &World,
+    subject: &dyn Subject,
+    generator: &Generator,
+    expected: &[Action],
+    default_cases: u32,
+) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    for release in [Release::V1_11, Release::V1_16] {
+        let start = || {
+            let provider = PodIdentityProvider::with_environment(Environment::default());
+            serve(Server::new(
+                provider,
+                "registry.terraform.io/podidentity/podidentity",
+            ))
+        };
+        let core = runtime
+            .block_on(async { Core::load(start, release).await })
+            .unwrap_or_else(|failure| panic!("{failure}"));
+        let steps = generator.steps(core.schema(subject.type_name()), 4);
+        let mut number = 0;
+        let covered = check(&runtime, cases(default_cases) / 2, &steps, |steps| {
+            number += 1;
+            let core = &core;
+            async move { run(core, subject, &steps).await }
+        });
+        println!(
+            "{} under {release:?}: {number} scenarios, {covered:?}",
+            subject.type_name()
+        );
+        for action in expected {
+            assert!(
+                covered.contains_key(action),
+                "{action:?} never came up: {covered:?}"
+            );
+        }
+        assert_eq!(
+            subject.remote_objects(),
+            Some(0),
+            "scenarios left objects behind"
+        );
+    }
+    let _ = world;
+}
