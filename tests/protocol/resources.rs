@@ -29,11 +29,16 @@ impl World {
             ..Options::default()
         })
         .unwrap();
+        Self { sandbox }
+    }
+
+    /// As at the start: a scenario that failed has left objects behind.
+    fn reset(&self) {
+        self.sandbox.reset();
         for name in ["app", "other", "target"] {
             let role = json!({ "RoleName": name, "AssumeRolePolicyDocument": TRUST });
-            sandbox.call("iam", "CreateRole", role).unwrap();
+            self.sandbox.call("iam", "CreateRole", role).unwrap();
         }
-        Self { sandbox }
     }
 
     /// The provider block: everything from the sandbox, nothing from this machine.
@@ -61,8 +66,8 @@ fn cases(default: u32) -> u32 {
 
 /// Runs generated scenarios of one resource under the oldest and the newest Core, and demands that every action came up.
 fn check_resource(
-    world: &World,
     subject: &dyn Subject,
+    reset: &dyn Fn(),
     generator: &Generator,
     expected: &[Action],
     default_cases: u32,
@@ -88,7 +93,14 @@ fn check_resource(
         let covered = check(&runtime, cases(default_cases) / 2, &steps, |steps| {
             number += 1;
             let core = &core;
-            async move { run(core, subject, &steps).await }
+            reset();
+            async move {
+                let actions = run(core, subject, &steps).await?;
+                match subject.remote_objects() {
+                    Some(0) | None => Ok(actions),
+                    Some(left) => Err(format!("{left} objects are left after destroy")),
+                }
+            }
         });
         println!(
             "{} under {release:?}: {number} scenarios, {covered:?}",
@@ -106,5 +118,4 @@ fn check_resource(
             "scenarios left objects behind"
         );
     }
-    let _ = world;
 }

@@ -13,6 +13,7 @@ use crate::aws::{self, AwsError, AwsErrorKind};
 use crate::framework::Context;
 use crate::framework::model::Attr;
 use crate::provider::ProviderData;
+use crate::resources::documents::parse_configuration;
 use crate::resources::tags;
 
 use super::schema::{ADDON, Agent};
@@ -190,10 +191,20 @@ pub(super) fn state(provider: &ProviderData, known: &Agent, found: &Addon) -> Ag
     let remote = found.tags.clone().unwrap_or_default().into_iter().collect();
     let tags = provider.tag_policy().read(&remote, &known.tags);
     let cluster = found.cluster_name().unwrap_or_default();
+    // Values that were taken away again are `{}` in EKS: the same as never having had any.
+    let configuration_values = match text(found.configuration_values()) {
+        Attr::Known(values)
+            if known.configuration_values.is_null()
+                && parse_configuration(&values).is_ok_and(|v| v == serde_json::json!({})) =>
+        {
+            Attr::Null
+        }
+        values => values,
+    };
     Agent {
         addon_version: text(found.addon_version()),
         cluster_name: text(found.cluster_name()),
-        configuration_values: text(found.configuration_values()),
+        configuration_values,
         preserve: known.preserve.clone(),
         resolve_conflicts_on_create: known.resolve_conflicts_on_create.clone(),
         resolve_conflicts_on_update: known.resolve_conflicts_on_update.clone(),

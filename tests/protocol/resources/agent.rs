@@ -86,10 +86,9 @@ fn generator() -> Generator {
         })
 }
 
-#[test]
-fn keeps_the_rules() {
-    let world = World::new();
-    // Every second cluster works at once, so that a scenario is not mostly waiting.
+/// In `stage` the add-on changes at once, so that a scenario is not mostly waiting.
+fn reset(world: &World) {
+    world.reset();
     let at_once = json!({
         "create": [{ "status": "ACTIVE" }],
         "update": [{ "status": "ACTIVE" }],
@@ -97,9 +96,14 @@ fn keeps_the_rules() {
     });
     let clusters = json!([{ "name": "stage", "addon_behaviour": { ADDON: at_once } }]);
     world.sandbox.seed(json!({ "clusters": clusters })).unwrap();
+}
+
+#[test]
+fn keeps_the_rules() {
+    let world = World::new();
     check_resource(
-        &world,
         &Agent(&world),
+        &|| reset(&world),
         &generator(),
         &[
             Action::Create,

@@ -92,8 +92,8 @@ fn generator() -> Generator {
 fn keeps_the_rules() {
     let world = World::new();
     check_resource(
-        &world,
         &Association(&world),
+        &|| world.reset(),
         &generator(),
         &[
             Action::Create,
