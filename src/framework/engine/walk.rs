@@ -188,24 +188,39 @@ fn element(value: &Value, index: usize) -> &Value {
 
 /// For each configured set element the index of the one among `others` (prior or planned elements) that could have come
 /// from it, as core decides it: equal but for computed values that the configuration leaves null. No element is taken
-/// twice.
+/// twice. Elements that say more choose first, so that one that leaves a computed value open does not take what another
+/// one names.
 pub(crate) fn correlate(
     fields: Fields<'_>,
     config: &[Value],
     others: &[Value],
 ) -> Vec<Option<usize>> {
+    let mut order: Vec<usize> = (0..config.len()).collect();
+    order.sort_by_key(|index| std::cmp::Reverse(said(&config[*index])));
     let mut taken = vec![false; others.len()];
-    config
-        .iter()
-        .map(|wanted| {
-            let found = (0..others.len())
-                .find(|index| !taken[*index] && could_come_from(fields, wanted, &others[*index]));
-            if let Some(index) = found {
-                taken[index] = true;
-            }
-            found
-        })
-        .collect()
+    let mut found = vec![None; config.len()];
+    for index in order {
+        let other = (0..others.len()).find(|other| {
+            !taken[*other] && could_come_from(fields, &config[index], &others[*other])
+        });
+        if let Some(other) = other {
+            taken[other] = true;
+        }
+        found[index] = other;
+    }
+    found
+}
+
+/// How much a value says: its leaves that are not null.
+fn said(value: &Value) -> usize {
+    match value {
+        Value::Null => 0,
+        Value::List(items) | Value::Set(items) | Value::Tuple(items) => {
+            items.iter().map(said).sum()
+        }
+        Value::Map(entries) | Value::Object(entries) => entries.values().map(said).sum(),
+        _ => 1,
+    }
 }
 
 fn could_come_from(fields: Fields<'_>, config: &Value, other: &Value) -> bool {
@@ -309,6 +324,18 @@ mod tests {
                     object(unknown.clone(), null.clone()),
                 ],
                 vec![Some(0), Some(1)],
+            ),
+            (
+                "who says more chooses first",
+                vec![
+                    object("x".into(), null.clone()),
+                    object("x".into(), "1".into()),
+                ],
+                vec![
+                    object("x".into(), "1".into()),
+                    object("x".into(), "2".into()),
+                ],
+                vec![Some(1), Some(0)],
             ),
             (
                 "an unknown element of prior cannot be",

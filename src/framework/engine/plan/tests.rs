@@ -569,10 +569,13 @@ fn settle(value: Value, count: &mut usize) -> Value {
         Value::Object(entries) => Value::Object(
             entries
                 .into_iter()
-                // A provider answers an object where the schema has one.
-                .map(|(k, v)| match k.as_str() {
-                    "own" => (k, saved("o")),
-                    _ => (k, settle(v, count)),
+                .map(|(k, v)| {
+                    // A provider answers an object where the schema has one.
+                    let settled = match k.as_str() {
+                        "own" if v.is_unknown() => saved("o"),
+                        _ => settle(v, count),
+                    };
+                    (k, settled)
                 })
                 .collect(),
         ),
@@ -684,4 +687,163 @@ async fn answers_that_do_not_fit_are_the_providers_fault() {
         .map(|d| d.summary.as_str())
         .collect();
     assert_eq!(summaries, ["before", "Provider crashed"]);
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::framework::engine::conform::conform;
+
+    /// A configured text: absent, unknown, or one of a few.
+    fn text() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            2 => Just(Value::Null),
+            1 => Just(Value::unknown()),
+            6 => prop::sample::select(vec!["a", "A", "b", "red"]).prop_map(Value::from),
+        ]
+    }
+
+    fn known_text() -> impl Strategy<Value = Value> {
+        text().prop_filter("known", |value| !value.is_unknown())
+    }
+
+    /// The objects of [`inner`], with what users may set.
+    fn inner_config<T: Strategy<Value = Value>>(text: fn() -> T) -> impl Strategy<Value = Value> {
+        [text(), text(), text()]
+            .prop_map(|[a, fixed, filled]| object([a, fixed, filled, Value::Null, Value::Null]))
+    }
+
+    fn config<T: Strategy<Value = Value> + 'static>(text: fn() -> T) -> BoxedStrategy<Value> {
+        let some = || prop::collection::vec(inner_config(text), 0..4);
+        let optional =
+            |strategy: BoxedStrategy<Value>| prop_oneof![1 => Just(Value::Null), 3 => strategy];
+        let top = prop::array::uniform5(text());
+        (
+            top,
+            optional(inner_config(text).boxed()),
+            optional(some().prop_map(Value::List).boxed()),
+            optional(some().prop_map(distinct).boxed()),
+            optional(inner_config(text).boxed()),
+            some().prop_map(Value::List),
+        )
+            .prop_map(|([a, b, c, d, e], one, list, set, own, block)| {
+                plans().config(&[
+                    ("description", a),
+                    ("document", b),
+                    ("filled", c),
+                    ("either", d),
+                    ("either_replace", e),
+                    ("one", one),
+                    ("list", list),
+                    ("set", set),
+                    ("own", own),
+                    ("block", block),
+                ])
+            })
+            .boxed()
+    }
+
+    /// A set as core sends it: equal known elements are one.
+    fn distinct(items: Vec<Value>) -> Value {
+        let mut set: Vec<Value> = Vec::new();
+        for item in items {
+            if !item.is_wholly_known() || !set.contains(&item) {
+                set.push(item);
+            }
+        }
+        Value::Set(set)
+    }
+
+    /// Rules P1 to P7 for the attributes of an object.
+    fn assert_valid(attributes: &[Attribute], prior: &Value, config: &Value, planned: &Value) {
+        for attribute in attributes {
+            let name = attribute.name;
+            let (p, c, plan) = (prior.get(name), config.get(name), planned.get(name));
+            if plan == c || plan == p && p.is_set() && c.is_set() {
+                continue;
+            }
+            if c.is_null() {
+                assert!(attribute.computed, "{name}: {plan:?} for nothing");
+                continue;
+            }
+            let crate::framework::schema::AttributeType::Nested {
+                nesting,
+                attributes,
+            } = &attribute.ty
+            else {
+                panic!("{name}: {plan:?} for {c:?}");
+            };
+            assert!(plan.is_set(), "{name}: {plan:?} for an object");
+            match nesting {
+                Nesting::Single => assert_valid(attributes, p, c, plan),
+                Nesting::List => {
+                    let (c, plan) = (c.as_elements().unwrap(), plan.as_elements().unwrap());
+                    assert_eq!(c.len(), plan.len(), "{name}");
+                    for (index, (c, plan)) in c.iter().zip(plan).enumerate() {
+                        let p = p.as_elements().and_then(|p| p.get(index));
+                        assert_valid(attributes, p.unwrap_or(&Value::Null), c, plan);
+                    }
+                }
+                // Core compares only lengths here; what is configured must be found all the same.
+                _ => {
+                    let (c, plan) = (c.as_elements().unwrap(), plan.as_elements().unwrap());
+                    assert_eq!(c.len(), plan.len(), "{name}");
+                    let set = |c: &Value| -> Vec<&str> {
+                        let names = ["a", "fixed", "filled"].into_iter();
+                        names.filter(|n| !c.get(n).is_null()).collect()
+                    };
+                    // Who says more looks first, else it may find its element taken.
+                    let mut c: Vec<&Value> = c.iter().collect();
+                    c.sort_by_key(|c| std::cmp::Reverse(set(c).len()));
+                    let mut left: Vec<&Value> = plan.iter().collect();
+                    for c in c {
+                        let found = left
+                            .iter()
+                            .position(|plan| set(c).iter().all(|n| plan.get(n) == c.get(n)));
+                        left.remove(found.unwrap_or_else(|| panic!("{name}: {c:?} in {plan:?}")));
+                    }
+                }
+            }
+        }
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    proptest! {
+        #[test]
+        fn plans_hold_core_s_rules_and_settle(
+            before in config(known_text),
+            after in config(text),
+        ) {
+            let p = plans();
+            let resource = FakeResource::default();
+            let attributes = &p.schema.schema.block.attributes;
+            let name = "n";
+
+            // Create, then the same again: nothing to do.
+            let created = block_on(p.plan(&resource, &Value::Null, &before));
+            assert_valid(attributes, &Value::Null, &before, &created.planned_state);
+            let mut state = settle(created.planned_state, &mut 0);
+            let mut diagnostics = Diagnostics::new();
+            conform(&p.schema, &mut state, name, &mut diagnostics);
+            prop_assert!(diagnostics.is_empty(), "{diagnostics:?}");
+            let again = block_on(p.plan(&resource, &state, &before));
+            prop_assert_eq!(&again.planned_state, &state);
+            prop_assert!(again.requires_replace.is_empty());
+
+            // Change, and plan the change again: the same plan (F2).
+            let changed = block_on(p.plan(&resource, &state, &after));
+            assert_valid(attributes, &state, &after, &changed.planned_state);
+            let repeated = block_on(p.plan(&resource, &state, &after));
+            prop_assert_eq!(changed.planned_state, repeated.planned_state);
+            prop_assert_eq!(changed.requires_replace, repeated.requires_replace);
+        }
+    }
 }
