@@ -27,6 +27,7 @@ use crate::framework::{Diagnostic, Diagnostics};
 use crate::plugin::logging::register_secret;
 use crate::resources::agent::AgentResource;
 use crate::resources::association::AssociationResource;
+use crate::resources::role::RoleResource;
 
 use config::{ProviderConfig, unknown_connection_paths};
 use data::Options;
@@ -110,7 +111,11 @@ impl Provider for PodIdentityProvider {
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource<ProviderData>>> {
-        vec![Arc::new(AgentResource), Arc::new(AssociationResource)]
+        vec![
+            Arc::new(AgentResource),
+            Arc::new(AssociationResource),
+            Arc::new(RoleResource),
+        ]
     }
 }
 

@@ -7,4 +7,5 @@ pub mod cluster_name;
 pub mod documents;
 pub mod names;
 pub mod planned_trust;
+pub mod role;
 pub mod tags;
