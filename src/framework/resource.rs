@@ -299,6 +299,9 @@ pub struct ModifyPlanRequest {
     pub planned_state: Value,
     /// Private state before.
     pub prior_private: Private,
+    /// Private state of the first plan, when this is the plan at apply time (Terraform 1.16 and later): what was resolved
+    /// then can be used again, so that both plans agree (rule F2). `None` in the first plan and before 1.16.
+    pub planned_private: Option<Private>,
 }
 
 /// See [`ModifyPlan::modify_plan`].

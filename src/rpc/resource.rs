@@ -152,6 +152,10 @@ impl<P: Provider> Server<P> {
                         "proposed state",
                     )?,
                     prior_private: decode_private(&request.prior_private)?,
+                    planned_private: match &request.planned_private[..] {
+                        b"" => None,
+                        planned => Some(decode_private(planned)?),
+                    },
                     prior_identity: decode_identity(request.prior_identity, identity)?,
                 };
                 let planned = plan(&*entry.object, schema, identity, &context, plan_request).await;

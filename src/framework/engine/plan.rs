@@ -26,6 +26,8 @@ pub struct PlanRequest {
     pub proposed_new_state: Value,
     /// Private state before.
     pub prior_private: Private,
+    /// Private state of the first plan, when this is the plan at apply time (Terraform 1.16 and later).
+    pub planned_private: Option<Private>,
     /// The saved identity.
     pub prior_identity: Value,
 }
@@ -106,6 +108,7 @@ pub async fn plan<P: Send + Sync>(
             prior_state: request.prior_state.clone(),
             planned_state: response.planned_state.clone(),
             prior_private: request.prior_private,
+            planned_private: request.planned_private,
         };
         let mut modified = ModifyPlanResponse {
             planned_state: response.planned_state.clone(),

@@ -94,7 +94,7 @@ pub struct Length {
     max: Option<usize>,
 }
 
-/// See [`regex`].
+/// See [`regex()`].
 #[derive(Clone, Debug)]
 pub struct Pattern {
     pattern: &'static str,

@@ -181,6 +181,7 @@ impl Plans {
                 prior_state: prior.clone(),
                 proposed_new_state,
                 prior_private: Private::default(),
+                planned_private: None,
                 prior_identity: Value::Null,
             },
         )
