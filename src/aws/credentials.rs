@@ -24,7 +24,9 @@ use crate::plugin::logging::register_secret;
 
 use super::Sts;
 use super::call::read;
-use super::settings::{AssumeRole, CredentialSettings, StaticKeys, WebIdentity, WebIdentityToken};
+use super::settings::{
+    AssumeRole, CredentialSettings, RoleSource, StaticKeys, WebIdentity, WebIdentityToken,
+};
 
 /// Name of sessions for which the configuration gives none.
 const DEFAULT_SESSION_NAME: &str = "terraform-provider-podidentity";
@@ -36,14 +38,22 @@ pub fn provider(
     base: &SdkConfig,
     config: &ProviderConfig,
 ) -> SharedCredentialsProvider {
-    let mut provider = match &settings.web_identity {
+    let provider = match &settings.web_identity {
         Some(web_identity) => shared(WebIdentityCredentials {
             sts: sts_client(base, None),
             web_identity: web_identity.clone(),
         }),
         None => shared(base_chain(settings, base, config)),
     };
-    for role in &settings.assume_role {
+    assume_all(provider, &settings.assume_role, base)
+}
+
+fn assume_all(
+    mut provider: SharedCredentialsProvider,
+    roles: &[AssumeRole],
+    base: &SdkConfig,
+) -> SharedCredentialsProvider {
+    for role in roles {
         provider = shared(AssumedRole {
             base: base.clone(),
             source: provider,
@@ -52,6 +62,41 @@ pub fn provider(
         });
     }
     provider
+}
+
+/// The credentials of a profile.
+fn profile(
+    settings: &CredentialSettings,
+    base: &SdkConfig,
+    config: &ProviderConfig,
+) -> SharedCredentialsProvider {
+    let named = |name: &str| {
+        shared(
+            ProfileFileCredentialsProvider::builder()
+                .configure(config)
+                .profile_files(settings.files.clone())
+                .profile_name(name)
+                .build(),
+        )
+    };
+    let Some(chain) = &settings.profile_roles else {
+        return named(&settings.profile);
+    };
+    let source = match &chain.source {
+        RoleSource::Profile(name) => named(name),
+        RoleSource::Keys(keys) => shared(keys.credentials()),
+        RoleSource::WebIdentity(web_identity) => shared(WebIdentityCredentials {
+            sts: sts_client(base, None),
+            web_identity: web_identity.clone(),
+        }),
+        RoleSource::Container => {
+            shared(EcsCredentialsProvider::builder().configure(config).build())
+        }
+        RoleSource::InstanceMetadata => {
+            shared(ImdsCredentialsProvider::builder().configure(config).build())
+        }
+    };
+    assume_all(source, &chain.roles, base)
 }
 
 fn shared(provider: impl ProvideCredentials + 'static) -> SharedCredentialsProvider {
@@ -63,17 +108,10 @@ fn base_chain(
     base: &SdkConfig,
     config: &ProviderConfig,
 ) -> FirstFound {
-    let profile = || {
-        ProfileFileCredentialsProvider::builder()
-            .configure(config)
-            .profile_files(settings.files.clone())
-            .profile_name(settings.profile.clone())
-            .build()
-    };
     let mut chain = match &settings.keys {
         // Keys that were given are the answer, right or wrong: nothing after them is asked.
         Some(keys) => CredentialsProviderChain::first_try("Keys", keys.credentials()),
-        None => CredentialsProviderChain::first_try("Profile", profile()),
+        None => CredentialsProviderChain::first_try("Profile", profile(settings, base, config)),
     };
     if let Some(web_identity) = &settings.environment_web_identity {
         chain = chain.or_else(

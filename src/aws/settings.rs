@@ -76,6 +76,8 @@ pub struct CredentialSettings {
     pub files: EnvConfigFiles,
     /// Name of the profile in them.
     pub profile: String,
+    /// The profile's roles, if it has any.
+    pub profile_roles: Option<ProfileRoles>,
     /// Web identity of the environment (`AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN`).
     pub environment_web_identity: Option<WebIdentity>,
     /// Whether `AWS_CONTAINER_CREDENTIALS_…` is set: ECS, or EKS Pod Identity.
@@ -89,6 +91,33 @@ pub struct CredentialSettings {
     /// What was looked at, for the message when nothing is found: `AWS_ACCESS_KEY_ID (not set)`. Not `name: value`, which
     /// is masked as a secret.
     pub looked_at: Vec<String>,
+}
+
+/// A profile with `role_arn`: what it starts from and which roles are assumed from there.
+///
+/// The AWS crates can follow such a profile themselves, but then neither the `endpoints` block nor a stop reaches their
+/// calls of STS.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProfileRoles {
+    /// The first credentials.
+    pub source: RoleSource,
+    /// Roles to assume one after the other.
+    pub roles: Vec<AssumeRole>,
+}
+
+/// Where the first credentials of a profile with roles come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RoleSource {
+    /// A profile that has credentials of its own: keys, SSO, a process.
+    Profile(String),
+    /// Keys.
+    Keys(StaticKeys),
+    /// A web identity token.
+    WebIdentity(WebIdentity),
+    /// `credential_source = EcsContainer`.
+    Container,
+    /// `credential_source = Ec2InstanceMetadata`.
+    InstanceMetadata,
 }
 
 /// An access key.

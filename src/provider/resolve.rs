@@ -415,8 +415,21 @@ impl<'a> Resolver<'a> {
                 "turned off by AWS_EC2_METADATA_DISABLED"
             }
         ));
+        let profile_roles = if keys.is_some() {
+            None
+        } else {
+            self.shared.roles(self.environment).unwrap_or_else(|fault| {
+                let diagnostic = Diagnostic::error("Profile not usable", fault);
+                diagnostics.push(match profile_source {
+                    ProfileSource::Block => diagnostic.at("profile"),
+                    _ => diagnostic,
+                });
+                None
+            })
+        };
         CredentialSettings {
             keys,
+            profile_roles,
             files: self.shared.files().clone(),
             profile: profile.to_owned(),
             environment_web_identity,
