@@ -919,10 +919,10 @@ fn bad_input_is_refused_at_plan_time() {
             "tags",
             "51",
         ),
-        ("timeouts { create = \"soon\" }", "create", "duration"),
+        ("timeouts { create = \"soon\" }", "timeouts", "duration"),
         (
             "timeouts { create = \"-5m\" }",
-            "create",
+            "timeouts",
             "negative|duration",
         ),
         ("association_id = \"a-1\"", "association_id", ".*"),

@@ -191,10 +191,12 @@ pub(super) fn state(provider: &ProviderData, known: &Agent, found: &Addon) -> Ag
     let remote = found.tags.clone().unwrap_or_default().into_iter().collect();
     let tags = provider.tag_policy().read(&remote, &known.tags);
     let cluster = found.cluster_name().unwrap_or_default();
-    // Values that were taken away again are `{}` in EKS: the same as never having had any.
+    // Values that were taken away again are `{}` in EKS: the same as never having had any. An import, which knows nothing
+    // yet, takes what it finds.
     let configuration_values = match text(found.configuration_values()) {
         Attr::Known(values)
             if known.configuration_values.is_null()
+                && !known.arn.is_null()
                 && parse_configuration(&values).is_ok_and(|v| v == serde_json::json!({})) =>
         {
             Attr::Null
