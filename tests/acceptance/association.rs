@@ -614,7 +614,7 @@ fn a_role_that_cannot_work_is_told_at_plan_time() {
             "nobody",
             trust(both, "").replace("pods.eks.", "ec2."),
             "",
-            "no statement allows",
+            "No statement allows",
         ),
         (
             "other-namespace",

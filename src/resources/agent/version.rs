@@ -1,5 +1,7 @@
 //! Which version of the agent to plan, and whether its configuration values fit.
 
+use std::sync::Arc;
+
 use crate::aws::facts::AddonVersion;
 use crate::aws::{AwsError, AwsErrorKind};
 use crate::cty::Value;
@@ -104,6 +106,8 @@ async fn resolve(
         .await
     {
         Ok(versions) => versions,
+        // EKS answers old releases with an error instead of an empty list.
+        Err(error) if error.kind() == AwsErrorKind::InvalidParameter => Arc::default(),
         Err(error) => {
             unresolved(response, configured, policy, &error, &cluster_name);
             return;
