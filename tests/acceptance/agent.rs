@@ -633,7 +633,7 @@ fn bad_input_is_refused_at_plan_time() {
             "PRESERVE",
         ),
         ("tags = { \"aws:x\" = \"1\" }", "tags", "reserved"),
-        ("timeouts { update = \"1 hour\" }", "timeouts", "duration"),
+        ("timeouts { update = \"1 hour\" }", "update", "duration"),
         ("status = \"ACTIVE\"", "status", ".*"),
     ];
     for (more, attribute, expected) in cases {

@@ -315,7 +315,7 @@ impl Case {
         self
     }
 
-    /// Imports the object a second time, into a state of its own, and wants every attribute to come out the same, except those listed
+    /// Imports the object a second time, into a copy of the state without it, and wants every attribute to come out the same, except those listed
     /// (which only the configuration knows, such as `timeouts`), and a plan without changes for it.
     #[track_caller]
     pub(crate) fn verify_import(&mut self, address: &str, id: &str, except: &[&str]) -> &mut Self {
@@ -324,12 +324,13 @@ impl Case {
             .attributes(address)
             .cloned()
             .unwrap_or_else(|| panic!("{address} is not in the state"));
-        let path = self.workspace.path();
-        fs::rename(
+        let path = self.workspace.path().to_owned();
+        fs::copy(
             path.join("terraform.tfstate"),
             path.join("original.tfstate"),
         )
         .unwrap();
+        self.forget(address);
         let id = self.fill(id);
         let outcome = self.run(&["import", address, &id]);
         let imported = self.state();
