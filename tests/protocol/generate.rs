@@ -17,7 +17,6 @@ use crate::schema::{Attribute, Block, Kind, NestedBlock, Nesting, Schema};
 pub(crate) struct Generator {
     /// By path of names: `trust.cluster_arns`. A strategy that gives null leaves the attribute out.
     values: BTreeMap<&'static str, BoxedStrategy<Value>>,
-    always_known: Vec<&'static str>,
     repair: Option<Rc<dyn Fn(Value) -> Value>>,
 }
 
@@ -41,17 +40,6 @@ impl Generator {
     pub(crate) fn maybe_one_of(self, path: &'static str, texts: &'static [&'static str]) -> Self {
         let text = proptest::sample::select(texts).prop_map(Value::from);
         self.value(path, prop_oneof![2 => Just(Value::Null), 3 => text])
-    }
-
-    /// An attribute that no configuration sets.
-    pub(crate) fn never(self, path: &'static str) -> Self {
-        self.value(path, Just(Value::Null))
-    }
-
-    /// An attribute whose value never comes from another object.
-    pub(crate) fn always_known(mut self, name: &'static str) -> Self {
-        self.always_known.push(name);
-        self
     }
 
     /// Makes a configuration valid where attributes depend on each other.
@@ -79,7 +67,6 @@ impl Generator {
             vec(prop::bool::weighted(0.15), names.len()),
         );
         let repair = self.repair.clone();
-        let always_known = self.always_known.clone();
         vec(step, 1..=most)
             .prop_map(move |drafts| {
                 let mut steps: Vec<Step> = Vec::with_capacity(drafts.len());
@@ -99,11 +86,7 @@ impl Generator {
                     let unknown = names
                         .iter()
                         .zip(unknown)
-                        .filter(|(name, unknown)| {
-                            *unknown
-                                && !written.get(name).is_null()
-                                && !always_known.contains(&name.as_str())
-                        })
+                        .filter(|(name, unknown)| *unknown && !written.get(name).is_null())
                         .map(|(name, _)| name.clone())
                         .collect();
                     steps.push(Step { written, unknown });

@@ -81,6 +81,17 @@ pub(crate) async fn apply_step(
     instance: &mut Instance,
     step: &Step,
 ) -> Result<Action, Failure> {
+    apply_step_after(core, subject, instance, step, &|| {}).await
+}
+
+/// [`apply_step`], with something that happens between plan and apply.
+pub(crate) async fn apply_step_after(
+    core: &Core,
+    subject: &dyn Subject,
+    instance: &mut Instance,
+    step: &Step,
+    between: &dyn Fn(),
+) -> Result<Action, Failure> {
     let block = &core.schema(subject.type_name()).block;
     let config = block.configuration(&step.written);
     let mut at_plan = config.clone();
@@ -96,6 +107,7 @@ pub(crate) async fn apply_step(
 
     let mut process = core.process(&subject.provider()).await?;
     let before = subject.remote_objects();
+    between();
     let applied = core.apply(&mut process, instance, &plan, &config).await;
     if !matches!(applied, Err(Failure::Violations(_)))
         && instance.state.is_null()
@@ -112,7 +124,7 @@ pub(crate) async fn apply_step(
 }
 
 /// A refresh right after an apply finds what was applied, and a repeated plan is a no-op.
-async fn settled(
+pub(crate) async fn settled(
     core: &Core,
     subject: &dyn Subject,
     instance: &mut Instance,
@@ -189,10 +201,20 @@ async fn import(
 }
 
 /// Destroys; reading what was destroyed says that it is gone, and destroying it again is no error.
-async fn destroy(
+pub(crate) async fn destroy(
     core: &Core,
     subject: &dyn Subject,
     instance: &mut Instance,
+) -> Result<(), Failure> {
+    destroy_after(core, subject, instance, &|| {}).await
+}
+
+/// [`destroy`], with something that happens between plan and apply.
+pub(crate) async fn destroy_after(
+    core: &Core,
+    subject: &dyn Subject,
+    instance: &mut Instance,
+    between: &dyn Fn(),
 ) -> Result<(), Failure> {
     let mut process = core.process(&subject.provider()).await?;
     core.refresh(&mut process, instance).await?;
@@ -200,6 +222,7 @@ async fn destroy(
 
     let mut process = core.process(&subject.provider()).await?;
     let mut remembered = instance.clone();
+    between();
     core.apply(&mut process, instance, &plan, &Value::Null)
         .await?;
     let mut again = remembered.clone();

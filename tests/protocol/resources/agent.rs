@@ -4,6 +4,7 @@ use podidentity::cty::Value;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::interruption::check_interruptions;
 use super::{World, check_resource};
 use crate::core::Action;
 use crate::generate::Generator;
@@ -112,5 +113,27 @@ fn keeps_the_rules() {
             Action::NoOp,
         ],
         40,
+    );
+}
+
+#[test]
+fn survives_interruptions() {
+    let world = World::new();
+    let agent = |more: &[(&'static str, Value)]| {
+        let cluster = [("cluster_name", Value::from("stage"))];
+        Value::object(cluster.into_iter().chain(more.iter().cloned()))
+    };
+    check_interruptions(
+        &world,
+        &Agent(&world),
+        &|| reset(&world),
+        agent(&[
+            ("version_policy", Value::from("default")),
+            ("tags", Value::string_map([("a", "1"), ("b", "1")])),
+        ]),
+        agent(&[
+            ("version_policy", Value::from("latest")),
+            ("tags", Value::string_map([("b", "2"), ("c", "2")])),
+        ]),
     );
 }

@@ -4,6 +4,7 @@ use podidentity::cty::Value;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::interruption::check_interruptions;
 use super::{World, check_resource};
 use crate::core::Action;
 use crate::generate::Generator;
@@ -102,5 +103,35 @@ fn keeps_the_rules() {
             Action::NoOp,
         ],
         60,
+    );
+}
+
+#[test]
+fn survives_interruptions() {
+    let world = World::new();
+    let association = |role: &str, more: &[(&'static str, Value)]| {
+        let role_arn = format!("arn:aws:iam::123456789012:role/{role}");
+        let common = [
+            ("namespace", Value::from("payments")),
+            ("service_account", Value::from("api")),
+            ("role_arn", Value::from(role_arn)),
+        ];
+        Value::object(common.into_iter().chain(more.iter().cloned()))
+    };
+    check_interruptions(
+        &world,
+        &Association(&world),
+        &|| world.reset(),
+        association(
+            "app",
+            &[("tags", Value::string_map([("a", "1"), ("b", "1")]))],
+        ),
+        association(
+            "other",
+            &[
+                ("tags", Value::string_map([("b", "2"), ("c", "2")])),
+                ("disable_session_tags", Value::from(true)),
+            ],
+        ),
     );
 }
