@@ -199,13 +199,14 @@ fn of_type(ty: &Type) -> BoxedStrategy<Value> {
     }
 }
 
-/// Runs generated scenarios, always the same ones, and shrinks the first that fails. Answers what was covered.
+/// Runs generated scenarios, the same ones for the same seed, and shrinks the first that fails. Answers what was covered.
 ///
 /// # Panics
 /// With the smallest failing scenario and what the provider did wrong in it.
 pub(crate) fn check<F>(
     runtime: &tokio::runtime::Runtime,
     cases: u32,
+    seed: u8,
     steps: &BoxedStrategy<Vec<Step>>,
     mut run: impl FnMut(Vec<Step>) -> F,
 ) -> Actions
@@ -218,8 +219,10 @@ where
         max_shrink_iters: 200,
         ..Config::default()
     };
-    let mut runner =
-        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let mut runner = TestRunner::new_with_rng(
+        config,
+        TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]),
+    );
     let covered = std::cell::RefCell::new(Actions::new());
     let run = std::cell::RefCell::new(&mut run);
     let result = runner.run(steps, |steps| {

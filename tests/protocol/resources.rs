@@ -3,7 +3,7 @@
 mod agent;
 mod association;
 mod interruption;
-// mod role;
+mod role;
 
 use podidentity::aws::environment::Environment;
 use podidentity::cty::Value;
@@ -100,13 +100,14 @@ fn check_resource(
     default_cases: u32,
 ) {
     let runtime = runtime();
-    for release in [Release::V1_11, Release::V1_16] {
+    for (seed, release) in [(1, Release::V1_11), (2, Release::V1_16)] {
         let core = core(&runtime, release);
         let steps = generator.steps(core.schema(subject.type_name()), 4);
         let mut number = 0;
         let covered = check(
             &runtime,
             cases(default_cases).div_ceil(2),
+            seed,
             &steps,
             |steps| {
                 number += 1;

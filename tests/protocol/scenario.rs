@@ -37,6 +37,11 @@ pub(crate) trait Subject {
         &[]
     }
 
+    /// Whether two spellings of an attribute mean the same. Only an import may change the spelling.
+    fn same_after_import(&self, _name: &str, before: &Value, after: &Value) -> bool {
+        before == after
+    }
+
     /// How many such objects exist on the other side, if that can be asked.
     fn remote_objects(&self) -> Option<usize> {
         None
@@ -171,11 +176,18 @@ async fn import(
     if core.has_identity(type_name) {
         ways.push((String::new(), instance.identity.clone()));
     }
+    let same =
+        |name: &str, before: &Value, after: &Value| subject.same_after_import(name, before, after);
     let except = [subject.volatile(), subject.not_imported()].concat();
     for (id, identity) in ways {
         let mut process = core.process(&subject.provider()).await?;
         let imported = core.import(&mut process, type_name, &id, &identity).await?;
-        let missed = differences(&blank(&instance.state), &blank(&imported.state), &except);
+        let missed = differences_beyond(
+            &blank(&instance.state),
+            &blank(&imported.state),
+            &except,
+            &same,
+        );
         if !missed.is_empty() {
             return Err(Violation::new(
                 "import",
@@ -184,10 +196,11 @@ async fn import(
             .into());
         }
         let plan = core.plan(&mut process, &imported, &config).await?;
-        let changes = differences(
+        let changes = differences_beyond(
             &blank(&imported.state),
             &blank(&plan.planned),
             subject.not_imported(),
+            &same,
         );
         if !changes.is_empty() || plan.action == Action::Replace {
             return Err(Violation::new(
@@ -235,10 +248,11 @@ pub(crate) async fn destroy_after(
     Ok(())
 }
 
-/// With null for every empty collection: from outside nobody can tell whether `tags = {}` was written.
+/// With null for everything empty: from outside nobody can tell whether `tags = {}` or `description = ""` was written.
 fn blank(state: &Value) -> Value {
     state.transform(&mut |path, value| {
-        let empty = value.as_elements().is_some_and(<[Value]>::is_empty)
+        let empty = value.as_str() == Some("")
+            || value.as_elements().is_some_and(<[Value]>::is_empty)
             || value.as_entries().is_some_and(BTreeMap::is_empty);
         (empty && !path.is_root()).then_some(Value::Null)
     })
@@ -246,6 +260,15 @@ fn blank(state: &Value) -> Value {
 
 /// Top-level attributes in which two objects differ.
 fn differences(before: &Value, after: &Value, except: &[&str]) -> String {
+    differences_beyond(before, after, except, &|_, before, after| before == after)
+}
+
+fn differences_beyond(
+    before: &Value,
+    after: &Value,
+    except: &[&str],
+    same: &dyn Fn(&str, &Value, &Value) -> bool,
+) -> String {
     let (Some(a), Some(b)) = (before.as_entries(), after.as_entries()) else {
         return if before == after {
             String::new()
@@ -253,9 +276,10 @@ fn differences(before: &Value, after: &Value, except: &[&str]) -> String {
             format!("{before:?} -> {after:?}")
         };
     };
-    let differing = a
-        .iter()
-        .filter(|(name, value)| !except.contains(&name.as_str()) && b.get(*name) != Some(*value));
+    let differing = a.iter().filter(|(name, value)| {
+        !except.contains(&name.as_str())
+            && !b.get(*name).is_some_and(|after| same(name, value, after))
+    });
     differing
         .map(|(name, value)| {
             format!(
