@@ -25,7 +25,7 @@ use target::Target;
 pub(crate) use target::{Aws, NAME_PREFIX};
 #[cfg(unix)]
 pub(crate) use terraform::Running;
-pub(crate) use terraform::{Outcome, PROVIDER, Workspace, cli};
+pub(crate) use terraform::{Outcome, PROVIDER, Workspace, cli, place};
 
 /// One test's working directory, target and history.
 ///

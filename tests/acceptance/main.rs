@@ -63,6 +63,10 @@ mod harness;
 
 mod agent;
 mod association;
+mod examples;
 mod foundations;
+mod installation;
+mod process;
 mod role;
 mod sweep;
+mod together;
