@@ -23,15 +23,18 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCE = "registry.terraform.io/podidentity/podidentity"
 
-# Terraform's advice that does not belong to the story.
+# Terraform's legends and advice that do not belong to the story.
 NOISE = re.compile(
-    r"^(Terraform used the selected providers to generate|execution plan\. Resource actions|plan\. Resource actions|"
+    r"^("
+    r"Terraform used the selected providers to generate|execution plan\. Resource actions|plan\. Resource actions|"
+    r"  [+~-] (create|update in-place|destroy)$|Terraform will perform the following actions:|"
     r"Saved the plan to:|To perform exactly these actions|    terraform apply \"|"
     r"You may now begin working|any changes that are required|should now work|"
     r"If you ever set or change modules|rerun this command to reinitialize|commands will detect it|"
     r"Terraform has created a lock file|selections it made above|so that Terraform can guarantee|"
     r"you run \"terraform init\" in the future|Terraform has compared your real infrastructure|"
-    r"and found no differences, so no changes are needed|[─]{10,})"
+    r"and found no differences, so no changes are needed|[─]{10,}"
+    r")"
 )
 BARE_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -74,6 +77,30 @@ class Sandbox:
     def stop(self):
         self.process.terminate()
         self.process.wait(timeout=10)
+
+
+def readable(output):
+    """Terraform's output without legends, the mirror's warning, and the attributes of what is destroyed."""
+    blank = True
+    skip_until = None
+    for line in output:
+        line = line.rstrip()
+        bare = BARE_ANSI.sub("", line).strip("│╷╵").rstrip()
+        if skip_until is not None:
+            if re.match(skip_until, bare):
+                skip_until = None
+            continue
+        if bare.strip().startswith("Warning: Incomplete lock file information"):
+            skip_until = r"\s*\(where "
+            continue
+        if NOISE.match(bare) or (blank and not bare.strip()):
+            continue
+        blank = not bare.strip()
+        if re.match(r"^  - resource ", bare):
+            skip_until = r"    }$"
+            blank = True
+            continue
+        yield line
 
 
 class Demo:
@@ -119,13 +146,8 @@ class Demo:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        blank = True
-        for line in process.stdout:
-            bare = BARE_ANSI.sub("", line).rstrip()
-            if NOISE.match(bare) or (blank and not bare):
-                continue
-            blank = not bare
-            print(f"  {line.rstrip()}", flush=True)
+        for line in readable(process.stdout):
+            print(f"  {line}".rstrip(), flush=True)
         code = process.wait()
         seconds = time.monotonic() - started
         calls = self.sandbox.take_calls()
