@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use podidentity::cty::{Path, Step, Type, Value, json, msgpack};
 use podidentity::proto::tfplugin6 as pb;
@@ -208,8 +208,10 @@ fn wire_schema() -> pb::Schema {
 }
 
 /// The schema of `fake_thing`.
-pub(crate) fn schema() -> Schema {
-    Schema::load(TYPE_NAME, &wire_schema()).unwrap()
+pub(crate) fn schema() -> &'static Schema {
+    static SCHEMA: LazyLock<Schema> =
+        LazyLock::new(|| Schema::load(TYPE_NAME, &wire_schema()).unwrap());
+    &SCHEMA
 }
 
 fn identity_type() -> Type {

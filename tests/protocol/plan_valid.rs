@@ -389,3 +389,104 @@ fn is_write_only(schema: &Block, path: &Path) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake;
+
+    fn thing(written: &[(&'static str, Value)]) -> Value {
+        let schema = fake::schema();
+        schema.block.configuration(&Value::object(written.to_vec()))
+    }
+
+    /// What the rules allow, beside planning the configuration itself.
+    #[test]
+    fn a_provider_may_decide() {
+        let s = |text: &str| Value::from(text);
+        let rule = |port: i64, id: Value| {
+            Value::List(vec![Value::object([
+                ("port", Value::from(port)),
+                ("id", id),
+            ])])
+        };
+        let cases: [(&str, Value, Value, Value); 9] = [
+            (
+                "P2: the prior value instead of one that means the same",
+                thing(&[("name", s("A")), ("tags", Value::string_map([("k", "v ")]))]),
+                thing(&[("name", s("a")), ("tags", Value::string_map([("k", "v")]))]),
+                thing(&[("name", s("A")), ("tags", Value::string_map([("k", "v ")]))]),
+            ),
+            (
+                "P2: an unknown value stays",
+                Value::Null,
+                thing(&[("size", Value::unknown())]),
+                thing(&[("size", Value::unknown())]),
+            ),
+            (
+                "P4: a computed value, known or not",
+                Value::Null,
+                thing(&[]),
+                thing(&[("id", s("x")), ("mode", Value::unknown())]),
+            ),
+            (
+                "P4: a computed nested attribute",
+                Value::Null,
+                thing(&[]),
+                thing(&[(
+                    "owner",
+                    Value::object([("email", s("e")), ("note", s("n"))]),
+                )]),
+            ),
+            (
+                "P4 inside P6",
+                thing(&[("rule", rule(1, s("r")))]),
+                thing(&[("rule", rule(2, Value::Null))]),
+                thing(&[("rule", rule(2, s("other")))]),
+            ),
+            ("P1: destroy", thing(&[]), Value::Null, Value::Null),
+            (
+                "P8: an unknown dynamic block stays",
+                Value::Null,
+                thing(&[("disk", Value::unknown())]),
+                thing(&[("disk", Value::unknown())]),
+            ),
+            (
+                "P8: elements of a set block are trusted",
+                Value::Null,
+                thing(&[(
+                    "door",
+                    Value::set_of([Value::object([("color", s("red"))])]),
+                )]),
+                thing(&[(
+                    "door",
+                    Value::set_of([Value::object([("color", s("blue"))])]),
+                )]),
+            ),
+            (
+                "P3: a write-only value is not planned",
+                Value::Null,
+                thing(&[("token", s("t"))]),
+                thing(&[]),
+            ),
+        ];
+        for (name, prior, config, planned) in cases {
+            let found = assert_plan_valid(&fake::schema().block, &prior, &config, &planned);
+            assert_eq!(found, [], "{name}");
+        }
+    }
+
+    /// A requested replacement counts where something changes, or may.
+    #[test]
+    fn replacement_paths_that_count() {
+        let schema = &fake::schema().block;
+        let prior = thing(&[("name", Value::from("a")), ("size", Value::from(1))]);
+        let planned = thing(&[("name", Value::from("a")), ("size", Value::unknown())]);
+        let paths = ["name", "size", "token"].map(Path::from);
+        let surviving = surviving_replace_paths(schema, &prior, &planned, &paths).unwrap();
+        assert_eq!(surviving, ["size", "token"].map(Path::from));
+        let nowhere = [Path::from("name").attribute("x"), Path::from("nothing")];
+        let broken = surviving_replace_paths(schema, &prior, &planned, &nowhere).unwrap_err();
+        assert_eq!(broken.len(), 2);
+    }
+}

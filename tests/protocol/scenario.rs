@@ -176,10 +176,15 @@ async fn import(
     if core.has_identity(type_name) {
         ways.push((String::new(), instance.identity.clone()));
     }
-    let same =
-        |name: &str, before: &Value, after: &Value| subject.same_after_import(name, before, after);
     let except = [subject.volatile(), subject.not_imported()].concat();
     for (id, identity) in ways {
+        let respelled = std::cell::Cell::new(false);
+        let same = |name: &str, before: &Value, after: &Value| {
+            let same = before == after || subject.same_after_import(name, before, after);
+            respelled.set(respelled.get() || (same && before != after));
+            // Writing it in the user's spelling is an update, and updates have results.
+            same || (respelled.get() && after.is_unknown())
+        };
         let mut process = core.process(&subject.provider()).await?;
         let imported = core.import(&mut process, type_name, &id, &identity).await?;
         let missed = differences_beyond(

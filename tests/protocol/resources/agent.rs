@@ -38,6 +38,12 @@ impl Subject for Agent<'_> {
         ]
     }
 
+    /// EKS keeps `{}` where values were taken away again.
+    fn same_after_import(&self, name: &str, before: &Value, after: &Value) -> bool {
+        let or_none = |value: &Value| value.as_str().unwrap_or("{}").to_owned();
+        before == after || (name == "configuration_values" && or_none(before) == or_none(after))
+    }
+
     fn remote_objects(&self) -> Option<usize> {
         let installed = |cluster: &&str| {
             let request = json!({ "clusterName": cluster, "addonName": ADDON });
@@ -106,12 +112,7 @@ fn keeps_the_rules() {
         &Agent(&world),
         &|| reset(&world),
         &generator(),
-        &[
-            Action::Create,
-            Action::Update,
-            Action::Replace,
-            Action::NoOp,
-        ],
+        &[Action::Create, Action::Update, Action::Replace],
         40,
     );
 }

@@ -96,12 +96,7 @@ fn keeps_the_rules() {
         &Association(&world),
         &|| world.reset(),
         &generator(),
-        &[
-            Action::Create,
-            Action::Update,
-            Action::Replace,
-            Action::NoOp,
-        ],
+        &[Action::Create, Action::Update, Action::Replace],
         60,
     );
 }

@@ -150,12 +150,7 @@ fn keeps_the_rules() {
         &Role(&world),
         &|| world.reset(),
         &generator(),
-        &[
-            Action::Create,
-            Action::Update,
-            Action::Replace,
-            Action::NoOp,
-        ],
+        &[Action::Create, Action::Update, Action::Replace],
         60,
     );
 }
