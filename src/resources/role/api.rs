@@ -148,11 +148,25 @@ impl NewRole {
 pub(super) struct Calls<'a> {
     context: &'a Context<ProviderData>,
     name: &'a str,
+    /// Whether the role was created a moment ago, so that IAM may not see it everywhere yet.
+    is_new: bool,
 }
 
 impl<'a> Calls<'a> {
     pub(super) fn new(context: &'a Context<ProviderData>, name: &'a str) -> Self {
-        Self { context, name }
+        Self {
+            context,
+            name,
+            is_new: false,
+        }
+    }
+
+    /// The calls about a role that was created a moment ago.
+    pub(super) fn of_new_role(context: &'a Context<ProviderData>, name: &'a str) -> Self {
+        Self {
+            is_new: true,
+            ..Self::new(context, name)
+        }
     }
 
     pub(super) async fn update_trust_policy(&self, document: &str) -> Result<(), AwsError> {
@@ -435,12 +449,15 @@ impl<'a> Calls<'a> {
         deleted.map_err(|error| (error, holdings().clone()))
     }
 
-    /// A write that is repeated when it meets another one.
+    /// A write that is repeated when it meets another one, or does not see the new role yet.
     async fn write<F>(&self, operation: impl FnMut() -> F) -> Result<(), AwsError>
     where
         F: Future<Output = Result<(), AwsError>>,
     {
-        retry_while(&self.context.cancel, PROPAGATION, is_concurrent, operation).await
+        let not_yet = |error: &AwsError| {
+            is_concurrent(error) || (self.is_new && error.is("NoSuchEntity", "The role with name"))
+        };
+        retry_while(&self.context.cancel, PROPAGATION, not_yet, operation).await
     }
 
     fn iam(&self) -> Result<&Iam, AwsError> {

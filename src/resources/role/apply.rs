@@ -51,7 +51,7 @@ pub(super) async fn create(
         }
     };
     let mut applied = Applied::begin(context, created_state(&plan, &created), state);
-    let calls = Calls::new(context, &name);
+    let calls = Calls::of_new_role(context, &name);
     set_policies(CREATING, calls, &mut applied, &plan).await
 }
 
