@@ -270,3 +270,6 @@ fn describe(name: &str) -> String {
 fn missing(name: &str) -> Diagnostic {
     Diagnostic::provider_bug(format!("{name} is not known at apply time.")).at(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ impl Subject for Role<'_> {
     fn not_imported(&self) -> &'static [&'static str] {
         // The same trust policy can come from more than one `trust`: with or without session tags, from external ids or
         // from names. What must agree is assume_role_policy.
-        &["force_detach_policies", "name_prefix", "trust"]
+        &["force_detach_policies", "trust"]
     }
 
     /// IAM gives the trust policy back as it stores it.
