@@ -45,10 +45,10 @@ impl TrustSpec {
             }
         }
         Inferred {
-            spec: TrustSpec {
+            spec: Self {
                 additional_statements: statements.to_vec(),
                 service_principal: service_principal.map(str::to_owned),
-                ..TrustSpec::default()
+                ..Self::default()
             },
             recognized: false,
         }

@@ -140,11 +140,11 @@ fn keep_spelling(prior: &Role, inline: BTreeMap<String, String>) -> Value {
         return no_inline_policies();
     }
     Value::string_map(inline.into_iter().map(|(name, document)| {
-        let before = prior.inline_policies.get(&name).as_str();
-        let document = before
-            .filter(|before| equivalent_json(before, &document))
-            .map_or(document.clone(), str::to_owned);
-        (name, document)
+        let text = match prior.inline_policies.get(&name).as_str() {
+            Some(before) if equivalent_json(before, &document) => before.to_owned(),
+            _ => document,
+        };
+        (name, text)
     }))
 }
 

@@ -5,8 +5,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::cty::Path;
-use crate::framework::{Private, Severity};
 use crate::framework::resource::{ImportStateResponse, ModifyPlanRequest};
+use crate::framework::{Private, Severity};
 use crate::policy::TrustSpec;
 use crate::policy::size::document_size;
 use crate::provider::data::Options;

@@ -8,12 +8,15 @@ use serde_json::json;
 use super::*;
 use crate::harness::{Action, Case};
 
+/// A part of the configuration, what takes its place, and the calls that this needs.
+type Step<'a> = (&'a str, &'a str, &'a [(&'a str, usize)]);
+
 #[test]
 fn every_argument_changes_in_place_with_the_calls_it_needs() {
     let mut case = Case::new();
     case.config(full()).apply();
     let unique_id = case.text(THIS, "unique_id");
-    let steps: &[(&str, &str, &[(&str, usize)])] = &[
+    let steps: &[Step<'_>] = &[
         ("\"first\"", "\"second\"", &[("iam:UpdateRole", 1)]),
         ("= 7200", "= 3600", &[("iam:UpdateRole", 1)]),
         (
