@@ -12,6 +12,9 @@ use super::{Context, Private};
 ///
 /// Optional behaviour is a separate small trait, reached through a method that answers `None` by default:
 /// [`ValidateConfig`], [`ModifyPlan`], [`ImportState`], [`UpgradeState`], [`Identity`], [`MoveState`].
+///
+/// Each operation writes into a response that the engine owns, and may end early with one error diagnostic, which the
+/// engine adds to the response's: what was written before it is kept.
 #[async_trait]
 pub trait Resource<P>: Send + Sync {
     /// The full type name: `podidentity_role`.
@@ -22,31 +25,48 @@ pub trait Resource<P>: Send + Sync {
 
     /// Creates the object. `response.state` starts null; set it as soon as the call that creates the object has answered,
     /// and again whenever more is known: whatever is there when this returns is saved, with an error too (rule A9).
+    ///
+    /// # Errors
+    /// What stopped the operation.
     async fn create(
         &self,
         context: &Context<P>,
         request: CreateRequest,
         response: &mut CreateResponse,
-    );
+    ) -> Result<(), Diagnostic>;
 
     /// Refreshes. `response.state` starts as the current state; set it to [`Value::Null`] when the object is gone.
-    async fn read(&self, context: &Context<P>, request: ReadRequest, response: &mut ReadResponse);
+    ///
+    /// # Errors
+    /// What stopped the operation; gone is none.
+    async fn read(
+        &self,
+        context: &Context<P>,
+        request: ReadRequest,
+        response: &mut ReadResponse,
+    ) -> Result<(), Diagnostic>;
 
     /// Updates in place. `response.state` starts as the prior state; keep it true after every step.
+    ///
+    /// # Errors
+    /// What stopped the operation.
     async fn update(
         &self,
         context: &Context<P>,
         request: UpdateRequest,
         response: &mut UpdateResponse,
-    );
+    ) -> Result<(), Diagnostic>;
 
     /// Deletes. Already gone is success. Without an error the framework clears the state.
+    ///
+    /// # Errors
+    /// What stopped the operation.
     async fn delete(
         &self,
         context: &Context<P>,
         request: DeleteRequest,
         response: &mut DeleteResponse,
-    );
+    ) -> Result<(), Diagnostic>;
 
     /// Checks that span attributes.
     fn as_validate_config(&self) -> Option<&dyn ValidateConfig> {
@@ -104,12 +124,15 @@ pub trait ModifyPlan<P>: Send + Sync {
 #[async_trait]
 pub trait ImportState<P>: Send + Sync {
     /// Sets in `response.state` (an object with every attribute null) what read needs to find the object.
+    ///
+    /// # Errors
+    /// When the id does not name an object.
     async fn import_state(
         &self,
         context: &Context<P>,
         request: ImportStateRequest,
         response: &mut ImportStateResponse,
-    );
+    ) -> Result<(), Diagnostic>;
 }
 
 /// Upgrades of saved state.

@@ -21,6 +21,7 @@ use crate::framework::resource::{
 };
 use crate::framework::schema::Schema;
 use crate::framework::timeouts::{self, Operation};
+use crate::policy::name::{Wildcards, check_cluster_name};
 use crate::provider::ProviderData;
 use crate::resources::{cluster_name, tags};
 
@@ -52,10 +53,8 @@ impl Resource<ProviderData> for AgentResource {
         context: &Context<ProviderData>,
         request: CreateRequest,
         response: &mut CreateResponse,
-    ) {
-        if let Err(diagnostic) = create(context, &request, response).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        create(context, &request, response).await
     }
 
     async fn read(
@@ -63,10 +62,8 @@ impl Resource<ProviderData> for AgentResource {
         context: &Context<ProviderData>,
         request: ReadRequest,
         response: &mut ReadResponse,
-    ) {
-        if let Err(diagnostic) = read(context, &request, response).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        read(context, &request, response).await
     }
 
     async fn update(
@@ -74,21 +71,17 @@ impl Resource<ProviderData> for AgentResource {
         context: &Context<ProviderData>,
         request: UpdateRequest,
         response: &mut UpdateResponse,
-    ) {
-        if let Err(diagnostic) = update(context, &request, response).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        update(context, &request, response).await
     }
 
     async fn delete(
         &self,
         context: &Context<ProviderData>,
         request: DeleteRequest,
-        response: &mut DeleteResponse,
-    ) {
-        if let Err(diagnostic) = delete(context, &request).await {
-            response.diagnostics.push(diagnostic);
-        }
+        _response: &mut DeleteResponse,
+    ) -> Result<(), Diagnostic> {
+        delete(context, &request).await
     }
 
     fn as_modify_plan(&self) -> Option<&dyn ModifyPlan<ProviderData>> {
@@ -141,27 +134,24 @@ impl ImportState<ProviderData> for AgentResource {
         _context: &Context<ProviderData>,
         request: ImportStateRequest,
         response: &mut ImportStateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         let cluster = match request.id.split_once(':') {
             None => request.id.as_str(),
             Some((cluster, ADDON)) => cluster,
             Some(_) => "",
         };
-        if let Err(error) = crate::policy::name::check_cluster_name(
-            cluster,
-            crate::policy::name::Wildcards::Refused,
-        ) {
-            response.diagnostics.error(
+        check_cluster_name(cluster, Wildcards::Refused).map_err(|error| {
+            Diagnostic::error(
                 IMPORTING,
                 format!(
                     "{:?} is not an import id of the agent. Use the name of the cluster (for example demo), or \
                      cluster-name:{ADDON}. The {}: {}.",
                     request.id, error.kind, error.rule
                 ),
-            );
-            return;
-        }
+            )
+        })?;
         response.state.set("cluster_name", Value::from(cluster));
+        Ok(())
     }
 }
 

@@ -50,11 +50,9 @@ impl Resource<ProviderData> for AssociationResource {
         context: &Context<ProviderData>,
         request: CreateRequest,
         response: &mut CreateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         let timeout = timeouts::of(&request.planned_state, Operation::Create, &TIMEOUTS);
-        if let Err(diagnostic) = create(context, &request, response, timeout).await {
-            response.diagnostics.push(diagnostic);
-        }
+        create(context, &request, response, timeout).await
     }
 
     async fn read(
@@ -62,10 +60,8 @@ impl Resource<ProviderData> for AssociationResource {
         context: &Context<ProviderData>,
         request: ReadRequest,
         response: &mut ReadResponse,
-    ) {
-        if let Err(diagnostic) = read(context, &request, response).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        read(context, &request, response).await
     }
 
     async fn update(
@@ -73,23 +69,19 @@ impl Resource<ProviderData> for AssociationResource {
         context: &Context<ProviderData>,
         request: UpdateRequest,
         response: &mut UpdateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         let timeout = timeouts::of(&request.planned_state, Operation::Update, &TIMEOUTS);
-        if let Err(diagnostic) = update(context, &request, response, timeout).await {
-            response.diagnostics.push(diagnostic);
-        }
+        update(context, &request, response, timeout).await
     }
 
     async fn delete(
         &self,
         context: &Context<ProviderData>,
         request: DeleteRequest,
-        response: &mut DeleteResponse,
-    ) {
+        _response: &mut DeleteResponse,
+    ) -> Result<(), Diagnostic> {
         let timeout = timeouts::of(&request.prior_state, Operation::Delete, &TIMEOUTS);
-        if let Err(diagnostic) = delete(context, &request, timeout).await {
-            response.diagnostics.push(diagnostic);
-        }
+        delete(context, &request, timeout).await
     }
 
     fn as_validate_config(&self) -> Option<&dyn ValidateConfig> {
@@ -192,64 +184,57 @@ impl ImportState<ProviderData> for AssociationResource {
         context: &Context<ProviderData>,
         request: ImportStateRequest,
         response: &mut ImportStateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         let parts: Vec<&str> = request.id.split(',').map(str::trim).collect();
         let default_cluster = context.provider.default_cluster_name();
-        let (cluster, id) = match parts[..] {
-            [cluster, id] if id.starts_with("a-") && !cluster.is_empty() => {
-                (cluster.to_owned(), id.to_owned())
+        let (cluster, id) = match (&parts[..], default_cluster.as_deref()) {
+            ([cluster, id], _) if id.starts_with("a-") && !cluster.is_empty() => {
+                (*cluster, (*id).to_owned())
             }
-            [id] if id.starts_with("a-") && default_cluster.is_known() => (
-                default_cluster.as_deref().unwrap_or_default().to_owned(),
-                id.to_owned(),
-            ),
-            [cluster, namespace, service_account]
-                if [cluster, namespace, service_account]
-                    .iter()
-                    .all(|part| !part.is_empty()) =>
+            ([id], Some(cluster)) if id.starts_with("a-") => (cluster, (*id).to_owned()),
+            ([cluster, namespace, service_account], _)
+                if parts.iter().all(|part| !part.is_empty()) =>
             {
-                match api::find(context, cluster, namespace, service_account).await {
-                    Ok(Some(id)) => (cluster.to_owned(), id),
-                    Ok(None) => {
-                        response.diagnostics.error(
-                            IMPORTING,
-                            format!(
-                                "The cluster {cluster:?} has no association for the service account {service_account:?} in \
-                                 the namespace {namespace:?}."
-                            ),
-                        );
-                        return;
-                    }
-                    Err(error) => {
-                        response.diagnostics.push(error.into_diagnostic(
+                let found = api::find(context, cluster, namespace, service_account)
+                    .await
+                    .map_err(|error| {
+                        error.into_diagnostic(
                             IMPORTING,
                             &format!(
                                 "The associations of the cluster {cluster:?} could not be listed."
                             ),
                             "",
-                        ));
-                        return;
-                    }
-                }
+                        )
+                    })?;
+                let id = found.ok_or_else(|| {
+                    Diagnostic::error(
+                        IMPORTING,
+                        format!(
+                            "The cluster {cluster:?} has no association for the service account {service_account:?} in the \
+                             namespace {namespace:?}."
+                        ),
+                    )
+                })?;
+                (*cluster, id)
             }
             _ => {
-                response.diagnostics.error(
+                return Err(Diagnostic::error(
                     IMPORTING,
                     format!(
                         "{:?} is not an import id of an association. Use cluster-name,association-id (for example \
                          demo,a-0123456789abcdefg) or cluster-name,namespace,service-account.",
                         request.id
                     ),
-                );
-                return;
+                ));
             }
         };
         response.state.set("cluster_name", Value::from(cluster));
         response.state.set("association_id", Value::from(id));
-        // Not part of the association in EKS: their defaults, so that the plan after the import is empty.
+        // Not part of the association in EKS: its default, so that the plan after the import is empty.
         response
             .state
             .set("on_conflict", Value::from(ON_CONFLICT_ERROR));
+        Ok(())
     }
 }
 

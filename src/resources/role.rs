@@ -19,6 +19,7 @@ use crate::framework::resource::{
 };
 use crate::framework::schema::Schema;
 use crate::framework::{Context, Diagnostics};
+use crate::policy::name::check_role_name;
 use crate::policy::size::check_inline_policies_size;
 use crate::policy::{Document, RoleArn, check_permission_policy, equivalent_json};
 use crate::provider::ProviderData;
@@ -54,10 +55,8 @@ impl Resource<ProviderData> for RoleResource {
         context: &Context<ProviderData>,
         request: CreateRequest,
         response: &mut CreateResponse,
-    ) {
-        if let Err(diagnostic) = apply::create(context, &request, &mut response.state).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        apply::create(context, &request, &mut response.state).await
     }
 
     async fn read(
@@ -65,10 +64,8 @@ impl Resource<ProviderData> for RoleResource {
         context: &Context<ProviderData>,
         request: ReadRequest,
         response: &mut ReadResponse,
-    ) {
-        if let Err(diagnostic) = refresh::read(context, &request, response).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        refresh::read(context, &request, response).await
     }
 
     async fn update(
@@ -76,10 +73,8 @@ impl Resource<ProviderData> for RoleResource {
         context: &Context<ProviderData>,
         request: UpdateRequest,
         response: &mut UpdateResponse,
-    ) {
-        if let Err(diagnostic) = apply::update(context, &request, &mut response.state).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        apply::update(context, &request, &mut response.state).await
     }
 
     async fn delete(
@@ -87,10 +82,8 @@ impl Resource<ProviderData> for RoleResource {
         context: &Context<ProviderData>,
         request: DeleteRequest,
         response: &mut DeleteResponse,
-    ) {
-        if let Err(diagnostic) = apply::delete(context, &request, &mut response.state).await {
-            response.diagnostics.push(diagnostic);
-        }
+    ) -> Result<(), Diagnostic> {
+        apply::delete(context, &request, &mut response.state).await
     }
 
     fn as_validate_config(&self) -> Option<&dyn ValidateConfig> {
@@ -236,29 +229,28 @@ impl ImportState<ProviderData> for RoleResource {
         _context: &Context<ProviderData>,
         request: ImportStateRequest,
         response: &mut ImportStateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         let id = request.id.trim();
         if let Ok(arn) = RoleArn::parse(id) {
-            response.diagnostics.error(
+            return Err(Diagnostic::error(
                 IMPORTING,
                 format!(
                     "{id:?} is the ARN of a role. Roles are imported by name: use {:?}.",
                     arn.name
                 ),
-            );
-            return;
+            ));
         }
-        if let Err(error) = crate::policy::name::check_role_name(id) {
-            response.diagnostics.error(
+        check_role_name(id).map_err(|error| {
+            Diagnostic::error(
                 IMPORTING,
                 format!(
                     "{id:?} is not the name of an IAM role: {}. Roles are imported by name.",
                     error.rule
                 ),
-            );
-            return;
-        }
+            )
+        })?;
         response.state.set("name", Value::from(id));
+        Ok(())
     }
 }
 

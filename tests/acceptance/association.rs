@@ -434,9 +434,11 @@ fn an_association_of_an_add_on_is_left_alone() {
         "namespace       = \"kube-system\"",
     );
     case.config(&config)
-        .apply_error("belongs to the add-on .*vpc-cni");
+        .apply_error("belongs to the add-on .*vpc-cni")
+        .anywhere();
     case.config(&config.replace("# more", "on_conflict = \"adopt\""))
-        .apply_error("belongs to the add-on .*vpc-cni");
+        .apply_error("belongs to the add-on .*vpc-cni")
+        .anywhere();
     let listed = case
         .sandbox()
         .call(

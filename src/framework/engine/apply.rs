@@ -84,7 +84,8 @@ async fn create<P: Send + Sync>(
         &context.cancel,
         resource.create(context, create_request, &mut created),
     )
-    .await;
+    .await
+    .flatten();
     let mut diagnostics = created.diagnostics;
     diagnostics.extend(outcome.err());
     if created.state.is_null() && !diagnostics.has_errors() {
@@ -134,7 +135,8 @@ async fn update<P: Send + Sync>(
         &context.cancel,
         resource.update(context, update_request, &mut updated),
     )
-    .await;
+    .await
+    .flatten();
     let mut diagnostics = updated.diagnostics;
     diagnostics.extend(outcome.err());
     if updated.state.is_null() {
@@ -184,7 +186,8 @@ async fn delete<P: Send + Sync>(
         &context.cancel,
         resource.delete(context, delete_request, &mut deleted),
     )
-    .await;
+    .await
+    .flatten();
     let mut diagnostics = deleted.diagnostics;
     diagnostics.extend(outcome.err());
     if !diagnostics.has_errors() {

@@ -77,16 +77,23 @@ impl Resource<()> for FakeResource {
         context: &Context<()>,
         request: CreateRequest,
         response: &mut CreateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         if let Some(create) = &self.create {
             create(context, request, response).await;
         }
+        Ok(())
     }
 
-    async fn read(&self, context: &Context<()>, request: ReadRequest, response: &mut ReadResponse) {
+    async fn read(
+        &self,
+        context: &Context<()>,
+        request: ReadRequest,
+        response: &mut ReadResponse,
+    ) -> Result<(), Diagnostic> {
         if let Some(read) = &self.read {
             read(context, request, response).await;
         }
+        Ok(())
     }
 
     async fn update(
@@ -94,10 +101,11 @@ impl Resource<()> for FakeResource {
         context: &Context<()>,
         request: UpdateRequest,
         response: &mut UpdateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         if let Some(update) = &self.update {
             update(context, request, response).await;
         }
+        Ok(())
     }
 
     async fn delete(
@@ -105,10 +113,11 @@ impl Resource<()> for FakeResource {
         context: &Context<()>,
         request: DeleteRequest,
         response: &mut DeleteResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         if let Some(delete) = &self.delete {
             delete(context, request, response).await;
         }
+        Ok(())
     }
 
     fn as_modify_plan(&self) -> Option<&dyn ModifyPlan<()>> {
@@ -151,8 +160,9 @@ impl ImportState<()> for FakeResource {
         context: &Context<()>,
         request: ImportStateRequest,
         response: &mut ImportStateResponse,
-    ) {
+    ) -> Result<(), Diagnostic> {
         self.import.as_ref().unwrap()(context, request, response).await;
+        Ok(())
     }
 }
 

@@ -38,7 +38,8 @@ pub async fn import<P: Send + Sync>(
         &context.cancel,
         import.import_state(context, request, &mut response),
     )
-    .await;
+    .await
+    .flatten();
     let diagnostics = &mut response.diagnostics;
     diagnostics.extend(outcome.err());
     if diagnostics.has_errors() {

@@ -34,7 +34,8 @@ pub async fn read<P: Send + Sync>(
         &context.cancel,
         resource.read(context, request.clone(), &mut response),
     )
-    .await;
+    .await
+    .flatten();
     response.diagnostics.extend(outcome.err());
     let (current_state, current_identity) = before;
     if response.diagnostics.has_errors() {
