@@ -14,6 +14,7 @@ use serde_json::Value;
 
 mod diagnostic;
 mod plan;
+mod source;
 mod state;
 mod target;
 mod terraform;
@@ -416,7 +417,7 @@ impl Case {
             .as_array()
             .into_iter()
             .flatten()
-            .map(Diagnostic::from_json);
+            .map(|diagnostic| Diagnostic::from_json(diagnostic, self.workspace.path()));
         diagnostics
             .filter(|diagnostic| !diagnostic.is_override_notice())
             .collect()

@@ -194,6 +194,7 @@ impl Workspace {
         let output = self.command(arguments).output();
         Outcome::new(
             arguments,
+            self.path(),
             output.unwrap_or_else(|error| panic!("cannot run {}: {error}", cli().path.display())),
         )
     }
@@ -209,6 +210,7 @@ impl Workspace {
                 .iter()
                 .map(|argument| (*argument).to_owned())
                 .collect(),
+            directory: self.path().to_owned(),
             child: child
                 .unwrap_or_else(|error| panic!("cannot run {}: {error}", cli().path.display())),
         }
@@ -240,6 +242,7 @@ impl Workspace {
 #[derive(Debug)]
 pub(crate) struct Running {
     arguments: Vec<String>,
+    directory: PathBuf,
     child: Child,
 }
 
@@ -266,7 +269,11 @@ impl Running {
     /// Waits for its end.
     pub(crate) fn wait(self) -> Outcome {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        Outcome::new(&arguments, self.child.wait_with_output().unwrap())
+        Outcome::new(
+            &arguments,
+            &self.directory,
+            self.child.wait_with_output().unwrap(),
+        )
     }
 }
 
@@ -285,7 +292,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    fn new(arguments: &[&str], output: Output) -> Self {
+    fn new(arguments: &[&str], directory: &Path, output: Output) -> Self {
         // Not `-no-color`: that also takes away the boxes by which diagnostics are found.
         let [stdout, stderr] = [&output.stdout, &output.stderr]
             .map(|bytes| without_colour(&String::from_utf8_lossy(bytes)));
@@ -300,7 +307,7 @@ impl Outcome {
         let mut diagnostics: Vec<Diagnostic> = events
             .iter()
             .filter(|event| event["type"] == "diagnostic")
-            .map(|event| Diagnostic::from_json(&event["diagnostic"]))
+            .map(|event| Diagnostic::from_json(&event["diagnostic"], directory))
             .collect();
         // Some failures come before the output format is known.
         diagnostics.extend(Diagnostic::from_text(&stderr));

@@ -359,11 +359,9 @@ fn every_bad_input_is_found_on_its_attribute() {
             .collect();
         let matches = here.iter().any(|diagnostic| {
             let said = format!("{} {}", diagnostic.summary, diagnostic.detail);
-            // Terraform cannot show where in an object an attribute is; then the message names it.
-            let there = diagnostic.attribute() == Some(attribute)
-                || (*attribute == "trust"
-                    && diagnostic.attribute().is_none()
-                    && said.contains("trust"));
+            // Older releases cannot show where in an object an attribute is; then the message names it.
+            let there = diagnostic.points_at(attribute)
+                || (*attribute == "trust" && diagnostic.path.len() < 2 && said.contains("trust"));
             diagnostic.severity == "error" && there && said.contains(text)
         });
         if !matches {
