@@ -8,8 +8,8 @@ use podidentity::cty::{Path, Step, Type, Value, json, msgpack};
 use podidentity::proto::tfplugin6 as pb;
 use tonic::{Request, Response, Status};
 
-use crate::core::{path_from, serve};
 use crate::schema::{Attribute, Block, Kind, Schema};
+use crate::wire::{path_from, serve};
 
 pub(crate) const TYPE_NAME: &str = "fake_thing";
 

@@ -4,13 +4,16 @@
 //! - [`plan_valid`], [`compatible`], [`proposed`] are the rules P, A and F, and the merge of configuration and prior state.
 //! - [`scenario`] drives an object through generated configurations: create, no-op, update, replace, import, destroy.
 //! - [`generate`] makes those configurations from a schema and what a resource says about its attributes.
-//! - [`fake`] is a provider in memory that can break every rule, to prove that the rules can fail.
-//! - `resources/` has one file per resource of the real provider.
+//! - [`fake`] is a provider in memory that can break every rule; `broken_rules` does so, to prove that the rules can fail.
+//! - `resources/` has one file per resource of the real provider, which runs against the sandbox: generated scenarios, and
+//!   one life for each AWS call that can break.
 //!
 //! Rules carry the names of the protocol reference: P plan, F final plan, A apply, R read, U upgrade, I import.
 
 #![allow(clippy::unwrap_used)]
 
+#[cfg(test)]
+mod broken_rules;
 mod compatible;
 mod core;
 mod fake;
@@ -23,3 +26,4 @@ mod resources;
 mod rules;
 mod scenario;
 mod schema;
+mod wire;

@@ -12,9 +12,10 @@ use podidentity::rpc::Server;
 use podidentity_sandbox::{Options, Sandbox};
 use serde_json::json;
 
-use crate::core::{Action, Core, Release, serve};
+use crate::core::{Action, Core, Release};
 use crate::generate::{Generator, check};
 use crate::scenario::{Subject, run};
+use crate::wire::serve;
 
 /// Trusts EKS Pod Identity without conditions.
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
@@ -25,6 +26,8 @@ const ROLES: [&str; 3] = ["app", "other", "target"];
 /// A sandbox with the clusters `demo` and `stage` and the roles `app`, `other` and `target`.
 struct World {
     sandbox: Sandbox,
+    /// `default_tags` of the provider block.
+    default_tags: Value,
 }
 
 impl World {
@@ -34,7 +37,18 @@ impl World {
             ..Options::default()
         })
         .unwrap();
-        Self { sandbox }
+        Self {
+            sandbox,
+            default_tags: Value::Null,
+        }
+    }
+
+    /// The same with tags that every object gets, some of which configurations override.
+    fn with_default_tags() -> Self {
+        Self {
+            default_tags: Value::string_map([("a", "default"), ("owner", "platform")]),
+            ..Self::new()
+        }
     }
 
     /// As at the start: a scenario that failed has left objects behind.
@@ -50,12 +64,17 @@ impl World {
     fn provider(&self) -> Value {
         let text = |text: &str| Value::from(text);
         let endpoint = text(self.sandbox.aws_endpoint());
+        let default_tags = match &self.default_tags {
+            Value::Null => Value::Null,
+            tags => Value::object([("tags", tags.clone())]),
+        };
         let endpoints = ["eks", "iam", "sts"].map(|service| (service, endpoint.clone()));
         Value::object([
             ("region", text("us-east-1")),
             ("access_key", text("test")),
             ("secret_key", text("test")),
             ("cluster_name", text("demo")),
+            ("default_tags", default_tags),
             ("endpoints", Value::List(vec![Value::object(endpoints)])),
         ])
     }
@@ -122,7 +141,7 @@ fn check_resource(
                 }
             },
         );
-        println!(
+        eprintln!(
             "{} under {release:?}: {number} scenarios, {covered:?}",
             subject.type_name()
         );

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use podidentity::cty::{Path, Value};
 
-use crate::core::{Action, Core, Failure, Instance};
+use crate::core::{Action, Core, Instance};
 use crate::rules::Violation;
+use crate::wire::Failure;
 
 /// One configuration of the object.
 #[derive(Clone, Debug)]

@@ -136,7 +136,7 @@ fn golden() -> Vec<(&'static str, Type, Value, Vec<u8>)> {
         ),
         (
             "object",
-            object.clone(),
+            object,
             Value::object([("id", Value::unknown()), ("name", Value::from("x"))]),
             b"\x82\xa2id\xd4\x00\x00\xa4name\xa1x".to_vec(),
         ),

@@ -118,6 +118,18 @@ fn keeps_the_rules() {
 }
 
 #[test]
+fn keeps_the_rules_with_default_tags() {
+    let world = World::with_default_tags();
+    check_resource(
+        &Agent(&world),
+        &|| reset(&world),
+        &generator(),
+        &[Action::Create, Action::Update],
+        16,
+    );
+}
+
+#[test]
 fn survives_interruptions() {
     let world = World::new();
     let agent = |more: &[(&'static str, Value)]| {

@@ -4,10 +4,11 @@ use podidentity::cty::Value;
 use podidentity_sandbox::{Drop, Fault, FaultError};
 
 use super::{World, core, runtime};
-use crate::core::{Core, Failure, Instance, Release};
+use crate::core::{Core, Instance, Release};
 use crate::scenario::{
     Step, Subject, apply_step, apply_step_after, destroy, destroy_after, settled,
 };
+use crate::wire::Failure;
 
 /// More calls than any apply makes.
 const MOST_CALLS: u64 = 40;
@@ -67,7 +68,7 @@ pub(super) fn check_interruptions(
             }
         }
     }
-    println!("{}: {broken} calls broken", subject.type_name());
+    eprintln!("{}: {broken} calls broken", subject.type_name());
 }
 
 /// One life with one broken call. Answers whether there was such a call.

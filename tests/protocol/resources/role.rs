@@ -156,6 +156,18 @@ fn keeps_the_rules() {
 }
 
 #[test]
+fn keeps_the_rules_with_default_tags() {
+    let world = World::with_default_tags();
+    check_resource(
+        &Role(&world),
+        &|| world.reset(),
+        &generator(),
+        &[Action::Create, Action::Update],
+        16,
+    );
+}
+
+#[test]
 fn survives_interruptions() {
     let world = World::new();
     let role = |more: &[(&'static str, Value)]| {
