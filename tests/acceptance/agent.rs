@@ -45,7 +45,7 @@ fn is_installed_in_its_default_version_and_stays() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    case.config(&with("tags = { team = \"platform\" }"));
+    case.config(with("tags = { team = \"platform\" }"));
     let plan = case.plan();
     // The cluster runs Kubernetes 1.33: the plan shows the version that will be installed.
     assert_eq!(
@@ -90,7 +90,7 @@ fn is_installed_in_its_default_version_and_stays() {
 fn works_against_any_cluster() {
     let mut case = Case::new();
     let _guard = case.cluster_lock();
-    case.config(&with(
+    case.config(with(
         "resolve_conflicts_on_create = \"OVERWRITE\"\n  version_policy = \"latest\"",
     ))
     .apply()
@@ -107,7 +107,7 @@ fn follows_a_version_policy_on_every_plan() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    case.config(&with("version_policy = \"latest\""))
+    case.config(with("version_policy = \"latest\""))
         .apply()
         .expect_attribute(THIS, "addon_version", "v1.3.10-eksbuild.2")
         .expect_empty_plan();
@@ -144,7 +144,7 @@ fn version_and_settings_change_in_place() {
         return;
     };
     let values = r#"configuration_values = jsonencode({ agent = { additionalArgs = { "-b" = "169.254.170.23" } } })"#;
-    case.config(&with("addon_version = \"v1.3.5-eksbuild.2\""))
+    case.config(with("addon_version = \"v1.3.5-eksbuild.2\""))
         .apply();
     let created = case.attribute(THIS, "created_at");
     let steps = [
@@ -156,7 +156,7 @@ fn version_and_settings_change_in_place() {
         format!("addon_version = \"v1.3.8-eksbuild.2\"\n  resolve_conflicts_on_update = \"PRESERVE\"\n  {values}"),
     ];
     for more in steps {
-        case.config(&with(&more))
+        case.config(with(&more))
             .expect_plan(&[(THIS, Action::Update)])
             .clear_calls()
             .apply()
@@ -189,12 +189,12 @@ fn settings_are_compared_by_meaning() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    case.config(&with(
+    case.config(with(
         r#"configuration_values = "{\"agent\":{\"additionalArgs\":{\"-b\":\"169.254.170.23\"}}}""#,
     ))
     .apply()
     .expect_empty_plan();
-    case.config(&with(
+    case.config(with(
         "configuration_values = <<-YAML\n    agent:\n      additionalArgs:\n        \"-b\": 169.254.170.23\n  YAML",
     ))
     .expect_empty_plan();
@@ -224,7 +224,7 @@ fn drift_and_disappearance_are_mended() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    case.config(&with(
+    case.config(with(
         "addon_version = \"v1.3.8-eksbuild.2\"\n  configuration_values = jsonencode({ agent = { additionalArgs = { \"-b\" = \"169.254.170.23\" } } })\n  tags = { team = \"platform\" }",
     ))
     .apply();
@@ -277,7 +277,7 @@ fn is_imported() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    case.config(&with(
+    case.config(with(
         "tags = { team = \"platform\" }\n  configuration_values = jsonencode({})",
     ))
     .apply();
@@ -398,14 +398,14 @@ fn a_failed_update_tells_the_reason_and_what_is_there() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    case.config(&with("addon_version = \"v1.3.7-eksbuild.2\""))
+    case.config(with("addon_version = \"v1.3.7-eksbuild.2\""))
         .apply();
     let errors = json!([{"errorCode": "ConfigurationConflict", "errorMessage": "Conflicts found", "resourceIds": ["x"]}]);
     behave(
         &case,
         &json!({"update_result": "Failed", "update_errors": errors}),
     );
-    case.config(&with("addon_version = \"v1.3.8-eksbuild.2\""));
+    case.config(with("addon_version = \"v1.3.8-eksbuild.2\""));
     let error = case
         .apply_error("Updating EKS Pod Identity Agent.*ConfigurationConflict")
         .anywhere();
@@ -443,7 +443,7 @@ fn preserve_leaves_the_agent_running() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    case.config(&with("preserve = true"))
+    case.config(with("preserve = true"))
         .apply()
         .clear_calls()
         .destroy();
@@ -556,7 +556,7 @@ fn missing_permissions_are_named() {
     case.fault(denied("DescribeAddonVersions"))
         .apply()
         .expect_empty_plan();
-    case.config(&with("version_policy = \"latest\""))
+    case.config(with("version_policy = \"latest\""))
         .plan_error("eks:DescribeAddonVersions")
         .on("version_policy");
 }
@@ -637,15 +637,15 @@ fn bad_input_is_refused_at_plan_time() {
         ("status = \"ACTIVE\"", "status", ".*"),
     ];
     for (more, attribute, expected) in cases {
-        case.config(&with(more));
+        case.config(with(more));
         case.plan_error(expected).on(attribute);
     }
-    case.config(&BASIC.replace("{{cluster}}", "de mo"));
+    case.config(BASIC.replace("{{cluster}}", "de mo"));
     case.plan_error("cluster name").on("cluster_name");
     case.sandbox()
         .seed(json!({"clusters": [{"name": "old", "version": "1.23"}]}))
         .unwrap();
-    case.config(&BASIC.replace("{{cluster}}", "old"));
+    case.config(BASIC.replace("{{cluster}}", "old"));
     case.plan_error("No version of the EKS Pod Identity Agent")
         .on("cluster_name");
 }

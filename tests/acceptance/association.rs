@@ -47,7 +47,7 @@ fn association(case: &Case) -> PodIdentityAssociation {
 #[test]
 fn is_created_and_stays_as_it_is() {
     let mut case = Case::new();
-    case.config(&with("tags = { team = \"payments\" }")).apply();
+    case.config(with("tags = { team = \"payments\" }")).apply();
     case.expect_match(THIS, "association_id", "^a-[0-9a-z]{17}$")
         .expect_match(
             THIS,
@@ -88,7 +88,7 @@ resource "podidentity_role" "other" {
 }
 "#;
     let config = |more: &str| format!("{}{roles}", with(more));
-    case.config(&config("")).apply();
+    case.config(config("")).apply();
     let id = case.attribute(THIS, "association_id");
     let steps = [
         ("disable_session_tags = true", "disableSessionTags"),
@@ -109,7 +109,7 @@ resource "podidentity_role" "other" {
         ("", "tags removed"),
     ];
     for (more, what) in steps {
-        case.config(&config(more))
+        case.config(config(more))
             .expect_plan(&[(THIS, Action::Update)])
             .clear_calls()
             .apply();
@@ -143,7 +143,7 @@ resource "podidentity_role" "other" {
             "{what}"
         );
     }
-    case.config(&config("").replace("podidentity_role.this.arn", "podidentity_role.other.arn"))
+    case.config(config("").replace("podidentity_role.this.arn", "podidentity_role.other.arn"))
         .expect_plan(&[(THIS, Action::Update)])
         .apply()
         .expect_empty_plan();
@@ -175,10 +175,10 @@ fn a_policy_written_otherwise_is_no_change() {
             "disable_session_tags = true\n  policy = <<-EOT\n{text}\n  EOT"
         ))
     };
-    case.config(&policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject"],"Resource":"*"}]}"#))
+    case.config(policy(r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject"],"Resource":"*"}]}"#))
         .apply()
         .expect_empty_plan();
-    case.config(&policy(
+    case.config(policy(
         r#"{ "Statement": { "Action": "S3:getObject", "Effect": "Allow", "Resource": ["*"] },
              "Version": "2012-10-17" }"#,
     ))
@@ -238,7 +238,7 @@ fn another_cluster_replaces_it() {
 #[test]
 fn drift_is_seen_and_mended() {
     let mut case = Case::new();
-    case.config(&format!(
+    case.config(format!(
         "{}\nresource \"podidentity_role\" \"other\" {{\n  name = \"{{{{name}}}}-b\"\n}}\n",
         with(&format!(
             "disable_session_tags = true\n  policy = {POLICY}\n  tags = {{ team = \"payments\" }}"
@@ -339,7 +339,7 @@ fn what_is_gone_is_created_again_or_left_alone() {
 #[test]
 fn is_imported_by_id_and_by_name() {
     let mut case = Case::new();
-    case.config(&with(&format!(
+    case.config(with(&format!(
         "disable_session_tags = true\n  policy = {POLICY}\n  tags = {{ team = \"payments\" }}"
     )))
     .apply();
@@ -391,7 +391,7 @@ fn an_existing_association_is_named_or_adopted() {
         );
     }
     // Adopted and changed to this configuration, tags too.
-    case.config(&with(
+    case.config(with(
         "on_conflict = \"adopt\"\n  disable_session_tags = true\n  tags = { team = \"payments\" }",
     ))
     .apply()
@@ -436,7 +436,7 @@ fn an_association_of_an_add_on_is_left_alone() {
     case.config(&config)
         .apply_error("belongs to the add-on .*vpc-cni")
         .anywhere();
-    case.config(&config.replace("# more", "on_conflict = \"adopt\""))
+    case.config(config.replace("# more", "on_conflict = \"adopt\""))
         .apply_error("belongs to the add-on .*vpc-cni")
         .anywhere();
     let listed = case
@@ -518,7 +518,7 @@ fn a_role_that_eks_never_accepts_is_explained() {
         }),
         ..Fault::default()
     });
-    case.config(&with("timeouts { create = \"3s\" }"));
+    case.config(with("timeouts { create = \"3s\" }"));
     let error = case
         .apply_error(
             "Role cannot work with EKS Pod Identity.*Trust policy of the role provided is invalid",
@@ -568,7 +568,7 @@ fn lost_answers_and_throttling_create_one_association() {
                     message: "as ordered".into(),
                     status: 500,
                 }),
-                ..create.clone()
+                ..create
             },
         ),
     ] {
@@ -718,12 +718,12 @@ fn a_role_that_cannot_work_is_told_at_plan_time() {
             "resource \"podidentity_association\" \"this\" {{\n  cluster_name = \"demo\"\n  namespace = \"payments\"\n  service_account = \"api\"\n  role_arn = \"{arn}\"\n}}\n"
         )
     };
-    case.config(&elsewhere("arn:aws:iam::123456789012:role/missing"))
+    case.config(elsewhere("arn:aws:iam::123456789012:role/missing"))
         .plan_warning("Role cannot work.*no IAM role");
-    case.config(&elsewhere("arn:aws:iam::210987654321:role/works"))
+    case.config(elsewhere("arn:aws:iam::210987654321:role/works"))
         .plan_error("Role cannot work.*account 210987654321.*target_role_arn")
         .on("role_arn");
-    case.config(&elsewhere("arn:aws-cn:iam::123456789012:role/works"))
+    case.config(elsewhere("arn:aws-cn:iam::123456789012:role/works"))
         .plan_error("Role cannot work.*partition aws-cn")
         .on("role_arn");
     // Lacking the permission to look is no reason to complain.
@@ -736,7 +736,7 @@ fn a_role_that_cannot_work_is_told_at_plan_time() {
         }),
         ..Fault::default()
     });
-    case.config(&elsewhere("arn:aws:iam::123456789012:role/nobody"));
+    case.config(elsewhere("arn:aws:iam::123456789012:role/nobody"));
     let plan = case.try_plan(&[]);
     assert_eq!(plan.code, 2, "{}", plan.report());
     assert!(plan.warnings().is_empty(), "{}", plan.report());
@@ -755,8 +755,8 @@ fn a_trust_policy_that_this_run_mends_is_no_reason_to_warn() {
         .unwrap()
         .1;
     let association = format!("resource \"podidentity_association\"{association}");
-    case.config(&config("[\"other\"]", "")).apply();
-    case.config(&config("[\"other\", \"{{name}}\"]", &association));
+    case.config(config("[\"other\"]", "")).apply();
+    case.config(config("[\"other\", \"{{name}}\"]", &association));
     let plan = case.try_plan(&[]);
     assert!(plan.warnings().is_empty(), "{}", plan.report());
     case.apply().expect_empty_plan();
@@ -808,7 +808,7 @@ provider "podidentity" {
   }
 }
 "#;
-    case.config(&format!(
+    case.config(format!(
         "{provider}{}",
         with("tags = { team = \"payments\" }")
     ))
@@ -941,11 +941,11 @@ fn bad_input_is_refused_at_plan_time() {
         ),
     ];
     for (replace, attribute, expected) in replaced {
-        case.config(&arguments(replace, ""));
+        case.config(arguments(replace, ""));
         case.plan_error(expected).on(attribute);
     }
     for (more, attribute, expected) in added {
-        case.config(&arguments(("", ""), more));
+        case.config(arguments(("", ""), more));
         case.plan_error(expected).on(attribute);
     }
 }

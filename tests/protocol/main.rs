@@ -11,6 +11,10 @@
 //! Rules carry the names of the protocol reference: P plan, F final plan, A apply, R read, U upgrade, I import.
 
 #![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::disallowed_macros,
+    reason = "a test's standard output is its own"
+)]
 
 #[cfg(test)]
 mod broken_rules;

@@ -89,7 +89,7 @@ impl Scan {
 
     fn open(&mut self) {
         // Without an equals sign it is a block, named by its first word, or a list's element, which has no name.
-        let name = self.item.take().or(self.first.take());
+        let name = self.item.take().or_else(|| self.first.take());
         self.stack.push(name);
         self.end_item();
     }
@@ -106,7 +106,9 @@ impl Scan {
 
 /// The end of the heredoc that starts at `at`.
 fn heredoc_end(text: &str, at: usize) -> usize {
-    let (line, _) = text[at..].split_once('\n').unwrap_or((&text[at..], ""));
+    let line = text[at..]
+        .split_once('\n')
+        .map_or(&text[at..], |(line, _)| line);
     let marker = line.trim_start_matches(['<', '-']).trim();
     let mut end = at + line.len() + 1;
     for line in text.get(end..).unwrap_or_default().split_inclusive('\n') {
