@@ -9,11 +9,14 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::context::RequestContext;
+use crate::eks::cluster::ClusterKey;
 use crate::eks::{self, EksError};
+use crate::eks_auth;
 use crate::encoding::form_fields;
 use crate::faults::{Drop, Effect};
 use crate::iam::IamError;
 use crate::journal::JournalEntry;
+use crate::kubernetes;
 use crate::server::{Answer, Dropped, Request, Shared, answer, now};
 use crate::sigv4::{self, Refusal, Signable};
 use crate::state::{Caller, State, partition};
@@ -32,6 +35,7 @@ enum Service {
     Eks,
     Iam,
     Sts,
+    EksAuth,
 }
 
 impl Service {
@@ -40,7 +44,13 @@ impl Service {
             Self::Eks => "eks",
             Self::Iam => "iam",
             Self::Sts => "sts",
+            Self::EksAuth => "eks-auth",
         }
+    }
+
+    /// Whether the service speaks JSON.
+    const fn is_rest(self) -> bool {
+        matches!(self, Self::Eks | Self::EksAuth)
     }
 }
 
@@ -73,11 +83,12 @@ fn identify(request: &Request, signable: &Signable<'_>) -> Result<Call, EksError
         Some("eks") => Service::Eks,
         Some("iam") => Service::Iam,
         Some("sts") => Service::Sts,
+        Some("eks-auth") => Service::EksAuth,
         Some(other) => {
             return Err(EksError::new(
                 404,
                 "UnknownOperationException",
-                format!("The sandbox has no service {other}: it serves eks, iam and sts"),
+                format!("The sandbox has no service {other}: it serves eks, eks-auth, iam and sts"),
             ));
         }
         None if rest => Service::Eks,
@@ -88,6 +99,21 @@ fn identify(request: &Request, signable: &Signable<'_>) -> Result<Call, EksError
         }
         None => Service::Iam,
     };
+    if service == Service::EksAuth {
+        return match eks_auth::route(&request.method, &request.path, &request.body) {
+            Some(parameters) => parameters.map(|parameters| Call {
+                service,
+                operation: eks_auth::OPERATION.into(),
+                parameters,
+                unreadable: None,
+            }),
+            None => Err(EksError::new(
+                404,
+                "UnknownOperationException",
+                format!("No operation of eks-auth matches {}", request.path),
+            )),
+        };
+    }
     if service == Service::Eks {
         return Ok(
             match eks::route(
@@ -243,8 +269,25 @@ fn carry_out(
     operation: &str,
     parameters: &Map<String, Value>,
 ) -> Result<String, Failure> {
+    let result = answer_call(state, caller, service, operation, parameters);
+    state.settle(now());
+    result
+}
+
+fn answer_call(
+    state: &mut State,
+    caller: &Caller,
+    service: Service,
+    operation: &str,
+    parameters: &Map<String, Value>,
+) -> Result<String, Failure> {
     if service == Service::Eks {
         return eks::handle(state, caller, operation, parameters)
+            .map(|body| body.to_string())
+            .map_err(Failure::Rest);
+    }
+    if service == Service::EksAuth {
+        return eks_auth::assume_role(state, caller, parameters)
             .map(|body| body.to_string())
             .map_err(Failure::Rest);
     }
@@ -278,10 +321,14 @@ pub(crate) fn call(
     operation: &str,
     parameters: &Map<String, Value>,
 ) -> Result<Value, (u16, String, String)> {
+    if service == "kubernetes" {
+        return call_kubernetes(state, account_id, region, parameters);
+    }
     let service = match service {
         "eks" => Service::Eks,
         "iam" => Service::Iam,
         "sts" => Service::Sts,
+        "eks-auth" => Service::EksAuth,
         other => {
             return Err((
                 400,
@@ -298,11 +345,34 @@ pub(crate) fn call(
             .or_insert_with(|| "2010-05-08".into());
     }
     match carry_out(state, &caller, service, operation, &parameters) {
-        Ok(text) if service == Service::Eks => Ok(serde_json::from_str(&text).unwrap_or_default()),
+        Ok(text) if service.is_rest() => Ok(serde_json::from_str(&text).unwrap_or_default()),
         Ok(text) => Ok(text.into()),
         Err(Failure::Rest(e)) => Err((e.status, e.code, e.message)),
         Err(Failure::Query(e)) => Err((e.status, e.code, e.message)),
     }
+}
+
+/// A request to the Kubernetes API of the cluster that the parameter `cluster` names, `demo` without it.
+fn call_kubernetes(
+    state: &mut State,
+    account_id: &str,
+    region: &str,
+    parameters: &Map<String, Value>,
+) -> Result<Value, (u16, String, String)> {
+    let name = parameters.get("cluster").and_then(Value::as_str);
+    let key = ClusterKey {
+        account_id: account_id.into(),
+        region: region.into(),
+        name: name.unwrap_or("demo").into(),
+    };
+    state.settle(now());
+    let cluster = state.clusters.get_mut(&key).ok_or_else(|| {
+        let message = format!("there is no cluster {}", key.name);
+        (404, "NotFound".to_owned(), message)
+    })?;
+    let result = kubernetes::direct::request(cluster, parameters);
+    state.settle(now());
+    result.map_err(|failure| (failure.code, failure.reason.to_owned(), failure.message))
 }
 
 fn authenticate(
@@ -340,7 +410,7 @@ fn authenticate(
 }
 
 fn refused(service: Service, refusal: Refusal) -> Failure {
-    let rest = service == Service::Eks;
+    let rest = service.is_rest();
     let (status, code, message) = match refusal {
         Refusal::Missing if rest => (
             403,
@@ -382,14 +452,14 @@ fn refused(service: Service, refusal: Refusal) -> Failure {
 
 fn throttled(service: Service) -> Failure {
     match service {
-        Service::Eks => Failure::Rest(EksError::throttled()),
+        Service::Eks | Service::EksAuth => Failure::Rest(EksError::throttled()),
         Service::Iam | Service::Sts => failure(service, 400, "Throttling", "Rate exceeded"),
     }
 }
 
 fn failure(service: Service, status: u16, code: &str, message: &str) -> Failure {
     match service {
-        Service::Eks => Failure::Rest(EksError::new(status, code, message)),
+        Service::Eks | Service::EksAuth => Failure::Rest(EksError::new(status, code, message)),
         Service::Iam | Service::Sts => Failure::Query(IamError {
             status,
             code: code.into(),
@@ -402,7 +472,9 @@ fn failure(service: Service, status: u16, code: &str, message: &str) -> Failure 
 fn render(service: Service, result: Result<String, Failure>, request_id: &str) -> Answer {
     let id = ("x-amzn-requestid", request_id);
     match (result, service) {
-        (Ok(body), Service::Eks) => answer(200, &[("content-type", "application/json"), id], body),
+        (Ok(body), Service::Eks | Service::EksAuth) => {
+            answer(200, &[("content-type", "application/json"), id], body)
+        }
         (Ok(body), Service::Iam | Service::Sts) => {
             answer(200, &[("content-type", "text/xml"), id], body)
         }

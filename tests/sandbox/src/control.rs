@@ -93,6 +93,10 @@ pub(crate) fn respond(shared: &Shared, request: &Request) -> Answer {
             Ok(()) => ok(&json!({})),
             Err(error) => bad(500, error),
         },
+        ("GET", "credentials") => {
+            state.settle(now());
+            ok(&serde_json::to_value(state.credential_report(now())).unwrap_or_default())
+        }
         ("GET", "state") => ok(&state.describe()),
         ("POST", "call") => match body().and_then(serde_json::from_value::<Call>) {
             Ok(call) => {

@@ -205,6 +205,25 @@ impl Iam {
         })
     }
 
+    /// ARN, unique id and time of the last change of the trust policy of every role.
+    pub(crate) fn role_versions(&self) -> impl Iterator<Item = (&str, &str, OffsetDateTime)> {
+        self.roles
+            .values()
+            .map(|r| (r.arn.as_str(), r.unique_id.as_str(), r.trust_changed))
+    }
+
+    /// ARNs of the OpenID Connect providers.
+    pub(crate) fn provider_arns(&self) -> impl Iterator<Item = &str> {
+        self.open_id_connect_providers.keys().map(String::as_str)
+    }
+
+    /// Whether there is a provider for this issuer (without scheme, in lower case) that takes the audience.
+    pub(crate) fn accepts_identities(&self, issuer: &str, audience: &str) -> bool {
+        self.open_id_connect_providers
+            .values()
+            .any(|provider| provider.accepts(issuer, audience))
+    }
+
     /// Notes that the role's credentials were used, for `RoleLastUsed`.
     pub fn record_role_use(&mut self, arn: &str, region: &str, at: OffsetDateTime) {
         if let Some(role) = self.roles.values_mut().find(|role| role.arn == arn) {

@@ -9,7 +9,9 @@
 mod aws;
 pub mod context;
 mod control;
+mod credentials;
 mod eks;
+mod eks_auth;
 mod encoding;
 mod endpoints;
 mod faults;
@@ -19,12 +21,14 @@ mod journal;
 mod kubernetes;
 mod sandbox;
 mod seed;
+pub mod seeds;
 mod server;
 mod sigv4;
 mod state;
 mod sts;
 mod trust;
 
+pub use credentials::{CredentialReport, CredentialViolation, PodCredentials};
 pub use faults::{Drop, Fault, FaultError, Visibility};
 pub use journal::JournalEntry;
 pub use sandbox::{CallError, Options, Sandbox, StartError};

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
+use crate::credentials::CredentialReport;
 use crate::endpoints::Endpoints;
 use crate::faults::Fault;
 use crate::journal::JournalEntry;
@@ -159,6 +160,7 @@ impl Sandbox {
             .enable_all()
             .build()?;
         runtime.spawn(server::serve_aws(listener, Arc::clone(&shared)));
+        runtime.spawn(server::tick(Arc::clone(&shared)));
         runtime.spawn(server::serve_clusters(receiver, tls, Arc::clone(&shared)));
         Ok(Self {
             shared,
@@ -215,6 +217,13 @@ impl Sandbox {
         self.shared.state().journal.clear();
     }
 
+    /// What the watcher over the credentials of pods has seen, as `GET /_sandbox/credentials` has it.
+    pub fn credential_report(&self) -> CredentialReport {
+        let mut state = self.shared.state();
+        state.settle(now());
+        state.credential_report(now())
+    }
+
     /// Adds a rule.
     pub fn fault(&self, fault: Fault) {
         self.shared.state().faults.add(fault);
@@ -252,7 +261,11 @@ impl Sandbox {
     /// Carries out an operation in the default account and region without signature, faults or journal: the way to make drift.
     ///
     /// `parameters` are those of the API reference, path parameters included, such as `{"clusterName": "demo", "addonName": "vpc-cni"}`.
-    /// The answer is the JSON body of `eks`; of `iam` and `sts` it is the XML body as a string.
+    /// The answer is the JSON body of `eks` and `eks-auth`; of `iam` and `sts` it is the XML body as a string.
+    ///
+    /// The service `kubernetes` takes any operation name and a request as parameters: `cluster`, `method`, `resource` (such as
+    /// `deployments` or `serviceaccounts/token`), `namespace`, `name`, `query`, `media_type` (a PATCH is a merge patch without it) and
+    /// `body`; the answer is the body. A code is then the reason of the `Status`.
     ///
     /// # Errors
     ///
@@ -313,7 +326,8 @@ impl Sandbox {
         namespace: Option<&str>,
         name: &str,
     ) -> Option<Value> {
-        let state = self.shared.state();
+        let mut state = self.shared.state();
+        state.settle(now());
         state
             .clusters
             .values()

@@ -10,6 +10,7 @@ use crate::eks::addons::{self, Addon, Behaviour};
 use crate::eks::associations::Association;
 use crate::eks::cluster::{Cluster, ClusterKey};
 use crate::faults::Visibility;
+use crate::kubernetes::{self, controllers, webhook};
 use crate::state::State;
 
 /// Body of `POST /_sandbox/seed`. Everything is optional; what exists already is changed in place.
@@ -23,6 +24,11 @@ struct Seed {
     clusters: Vec<SeedCluster>,
     addon_versions: Vec<Release>,
     visibility: Option<Visibility>,
+    /// Whether all of this is in effect at once, and the start of what the watcher over credentials checks. By default it is, unless the
+    /// seed only says how things behave.
+    settle: Option<bool>,
+    /// Milliseconds that a pod may live on what the agent has cached after its association is deleted.
+    agent_cache_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +69,18 @@ struct SeedCluster {
     /// Kubernetes objects, complete with `apiVersion` and `kind`.
     #[serde(default)]
     objects: Vec<Value>,
+    /// Custom resources to serve, for which a CustomResourceDefinition is made.
+    #[serde(default)]
+    custom_kinds: Vec<SeedKind>,
+    /// Takes the place of all nodes.
+    nodes: Option<Vec<SeedNode>>,
+    webhook: Option<webhook::Settings>,
+    controllers: Option<controllers::Settings>,
+    /// Forgets the history of changes, so that watches and continuations expire.
+    #[serde(default)]
+    compact: bool,
+    #[serde(default)]
+    expect_credentials: Vec<SeedExpectation>,
     #[serde(default)]
     access: Vec<crate::kubernetes::access::Grant>,
     #[serde(default)]
@@ -75,6 +93,22 @@ struct SeedCluster {
     fargate_profiles: Vec<Map<String, Value>>,
 }
 
+impl SeedCluster {
+    /// Whether there is more in it than how things behave.
+    fn has_content(&self) -> bool {
+        self.nodes.is_some()
+            || self.issuer.is_some()
+            || self.auto_mode.is_some()
+            || !self.namespaces.is_empty()
+            || !self.service_accounts.is_empty()
+            || !self.objects.is_empty()
+            || !self.custom_kinds.is_empty()
+            || !self.addons.is_empty()
+            || !self.associations.is_empty()
+            || !self.fargate_profiles.is_empty()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SeedServiceAccount {
@@ -84,6 +118,62 @@ struct SeedServiceAccount {
     annotations: Map<String, Value>,
     #[serde(default)]
     labels: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedKind {
+    group: String,
+    version: String,
+    kind: String,
+    plural: String,
+    #[serde(default = "yes")]
+    namespaced: bool,
+    #[serde(default)]
+    short_names: Vec<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl SeedKind {
+    fn definition(&self) -> Value {
+        let scope = if self.namespaced {
+            "Namespaced"
+        } else {
+            "Cluster"
+        };
+        serde_json::json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{}.{}", self.plural, self.group)},
+            "spec": {
+                "group": self.group, "scope": scope,
+                "names": {"plural": self.plural, "singular": self.kind.to_lowercase(), "kind": self.kind, "listKind": format!("{}List", self.kind), "shortNames": self.short_names},
+                "versions": [{"name": self.version, "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}, "subresources": {"status": {}}}],
+            },
+            "status": {"conditions": [{"type": "Established", "status": "True", "reason": "InitialNamesAccepted"}]},
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedNode {
+    name: String,
+    #[serde(default)]
+    labels: Map<String, Value>,
+    #[serde(default = "yes")]
+    ready: bool,
+}
+
+/// Whether the watcher over credentials cares about a service account; it does unless it is told not to.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedExpectation {
+    namespace: String,
+    service_account: String,
+    expected: bool,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +234,11 @@ pub(crate) fn add_default_clusters(state: &mut State, now: OffsetDateTime) -> Re
 /// Applies a seed. What comes before a faulty entry stays applied.
 pub(crate) fn apply(state: &mut State, value: Value, now: OffsetDateTime) -> Result<(), String> {
     let seed: Seed = serde_json::from_value(value).map_err(|e| format!("seed: {e}"))?;
+    // What was under way comes first, so that it is not taken for a part of the seed.
+    state.settle(now);
+    let settle = seed.settle.unwrap_or_else(|| {
+        !seed.iam.is_null() || seed.clusters.iter().any(SeedCluster::has_content)
+    });
     for key in &seed.access_keys {
         state.add_key(&key.access_key_id, &key.secret_access_key, &key.account_id);
     }
@@ -183,6 +278,15 @@ pub(crate) fn apply(state: &mut State, value: Value, now: OffsetDateTime) -> Res
     if let Some(visibility) = seed.visibility {
         state.faults.set_visibility(visibility);
     }
+    if let Some(ms) = seed.agent_cache_ms {
+        state.credentials.cache =
+            time::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX));
+    }
+    if settle {
+        state.settle_seed(now);
+    } else {
+        state.settle(now);
+    }
     Ok(())
 }
 
@@ -213,6 +317,7 @@ fn apply_cluster(state: &mut State, seed: SeedCluster, now: OffsetDateTime) -> R
         clusters,
         catalog,
         ids,
+        credentials,
         ..
     } = state;
     let cluster = clusters.get_mut(&key).ok_or("it is gone")?;
@@ -241,8 +346,40 @@ fn apply_cluster(state: &mut State, seed: SeedCluster, now: OffsetDateTime) -> R
         });
         cluster.kubernetes.put(object, now)?;
     }
-    for object in seed.objects {
+    for kind in &seed.custom_kinds {
+        cluster.kubernetes.put(kind.definition(), now)?;
+    }
+    if let Some(nodes) = seed.nodes {
+        let nodes = nodes
+            .into_iter()
+            .map(|n| kubernetes::node(&n.name, &n.labels.into(), n.ready))
+            .collect();
+        cluster.kubernetes.set_nodes(nodes, now)?;
+    }
+    // Pods are made last: what is done to them depends on everything else.
+    let (pods, objects): (Vec<Value>, Vec<Value>) = seed
+        .objects
+        .into_iter()
+        .partition(|object| object["kind"] == "Pod");
+    for object in objects {
         cluster.kubernetes.put(object, now)?;
+    }
+    if let Some(webhook) = seed.webhook {
+        cluster.kubernetes.webhook.settings = webhook;
+    }
+    if let Some(controllers) = seed.controllers {
+        cluster.kubernetes.set_controllers(controllers);
+    }
+    if seed.compact {
+        cluster.kubernetes.store.compact();
+    }
+    for item in seed.expect_credentials {
+        credentials.exempt(
+            &key.name,
+            &item.namespace,
+            &item.service_account,
+            !item.expected,
+        );
     }
     if !seed.access.is_empty() {
         cluster.kubernetes.access.grants = seed.access;
@@ -307,6 +444,13 @@ fn apply_cluster(state: &mut State, seed: SeedCluster, now: OffsetDateTime) -> R
         association.owner_arn = item.owner_arn;
         association.tags = item.tags;
         put_association(cluster, association);
+    }
+    if !pods.is_empty() {
+        cluster.sync_associations(true, now);
+        let (k, around) = cluster.kubernetes_and_surroundings();
+        for pod in pods {
+            k.put_pod(pod, &around, now)?;
+        }
     }
     Ok(())
 }

@@ -1,16 +1,21 @@
 //! Connections: plain HTTP/1.1 for AWS, TLS for Kubernetes.
 
+use std::convert::Infallible;
 use std::net::TcpListener;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use time::OffsetDateTime;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 
 use crate::eks::cluster::ClusterKey;
@@ -66,8 +71,54 @@ impl Request {
     }
 }
 
+/// The body of an answer.
+pub(crate) enum Body {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// Pieces as they come, until nobody has more to say or the time is up.
+    Stream {
+        pieces: UnboundedReceiver<Bytes>,
+        deadline: Option<Pin<Box<Sleep>>>,
+    },
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context),
+            Self::Stream { pieces, deadline } => match pieces.poll_recv(context) {
+                Poll::Ready(piece) => Poll::Ready(piece.map(|bytes| Ok(Frame::data(bytes)))),
+                Poll::Pending => match deadline {
+                    Some(deadline) => deadline.as_mut().poll(context).map(|()| None),
+                    None => Poll::Pending,
+                },
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Stream { .. } => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Stream { .. } => SizeHint::default(),
+        }
+    }
+}
+
 /// An answer.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Body>;
 
 /// The connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +127,7 @@ pub(crate) struct Dropped;
 
 /// An answer with these headers.
 pub(crate) fn answer(status: u16, headers: &[(&'static str, &str)], body: String) -> Answer {
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(Body::Whole(Full::from(body)));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in headers {
@@ -138,6 +189,17 @@ pub(crate) async fn serve_aws(listener: TcpListener, shared: Arc<Shared>) {
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
+    }
+}
+
+/// Time between two looks at what is due.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Lets time pass for clusters, so that watches hear of what happens without requests.
+pub(crate) async fn tick(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        shared.state().tick(now());
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 use crate::context::RequestContext;
+use crate::credentials::{CredentialReport, Watcher};
 use crate::eks::catalog::Catalog;
 use crate::eks::cluster::{Cluster, ClusterKey};
 use crate::eks::idempotency::Idempotency;
@@ -66,6 +67,7 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) ids: Ids,
     pub(crate) endpoints: Endpoints,
+    pub(crate) credentials: Watcher,
     /// How often EKS has looked at a role or trust policy that is not yet visible.
     looks: HashMap<String, u64>,
     /// The trust policy EKS last saw of a role, by the role's unique id.
@@ -98,6 +100,7 @@ impl State {
             journal: Journal::default(),
             ids,
             endpoints,
+            credentials: Watcher::default(),
             looks: HashMap::new(),
             seen_trusts: HashMap::new(),
         };
@@ -206,6 +209,54 @@ impl State {
         let looks = self.looks.entry(what).or_default();
         *looks += 1;
         *looks <= calls
+    }
+
+    /// Lets what has happened take its course, and checks the credentials of pods at every step.
+    pub(crate) fn settle(&mut self, now: OffsetDateTime) {
+        let Self {
+            iam,
+            clusters,
+            credentials,
+            ..
+        } = self;
+        for cluster in clusters.values_mut() {
+            cluster.sync_associations(false, now);
+        }
+        credentials.look_outside(iam, clusters, now);
+        let keys: Vec<ClusterKey> = clusters.keys().cloned().collect();
+        for key in keys {
+            let Some(cluster) = clusters.get_mut(&key) else {
+                continue;
+            };
+            cluster.run_controllers(false, now);
+            let transitions = cluster.kubernetes.store.take_transitions();
+            if !transitions.is_empty() {
+                credentials.look_inside(iam, clusters, &key, &transitions, now);
+            }
+        }
+    }
+
+    /// Takes the state as it is for the start: everything is in effect, every pod ready, nothing to be checked against the past.
+    pub(crate) fn settle_seed(&mut self, now: OffsetDateTime) {
+        for cluster in self.clusters.values_mut() {
+            cluster.sync_associations(true, now);
+            cluster.run_controllers(true, now);
+        }
+        self.credentials
+            .baseline(&self.iam, &mut self.clusters, now);
+    }
+
+    /// Lets time pass.
+    pub(crate) fn tick(&mut self, now: OffsetDateTime) {
+        self.settle(now);
+        for cluster in self.clusters.values_mut() {
+            cluster.kubernetes.store.bookmark(now);
+        }
+    }
+
+    /// What the watcher over credentials has seen.
+    pub(crate) fn credential_report(&self, now: OffsetDateTime) -> CredentialReport {
+        self.credentials.report(&self.iam, &self.clusters, now)
     }
 
     /// Everything a test may want to see, without secrets.

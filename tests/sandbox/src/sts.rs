@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use time::Duration;
 use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::encoding::xml;
 use crate::iam::{IamError, RoleView};
@@ -86,10 +86,34 @@ fn required<'a>(parameters: &'a BTreeMap<String, String>, name: &str) -> Result<
     })
 }
 
-struct Session<'a> {
-    role_arn: &'a str,
-    name: &'a str,
-    seconds: i64,
+/// A session to give out keys for.
+pub(crate) struct Session<'a> {
+    pub(crate) role_arn: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) seconds: i64,
+}
+
+/// Temporary keys.
+pub(crate) struct Issued {
+    pub(crate) id: String,
+    pub(crate) key: AccessKey,
+    pub(crate) expires: OffsetDateTime,
+}
+
+impl Issued {
+    /// The members `AssumedRoleUser` and `Credentials` of an answer.
+    fn xml(&self) -> String {
+        let key = &self.key;
+        format!(
+            "<AssumedRoleUser><AssumedRoleId>{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser><Credentials><AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{}</Expiration></Credentials>",
+            xml(&key.user_id),
+            xml(&key.caller_arn),
+            self.id,
+            key.secret,
+            key.session_token.as_deref().unwrap_or_default(),
+            self.expires.format(&Rfc3339).unwrap_or_default()
+        )
+    }
 }
 
 fn session<'a>(
@@ -200,7 +224,7 @@ fn assume_role(
     {
         return Err(denied());
     }
-    let result = issue(state, &session, &role, caller);
+    let result = issue(state, &session, &role, caller).xml();
     Ok(answer("AssumeRole", &result, &caller.context.request_id))
 }
 
@@ -258,6 +282,20 @@ fn assume_role_with_web_identity(
             "Not authorized to perform sts:AssumeRoleWithWebIdentity",
         )
     };
+    // Providers are looked for where the issuer is a cluster's; other issuers are taken as registered.
+    let of_cluster = state.clusters.values().any(|c| {
+        c.issuer
+            .trim_start_matches("https://")
+            .eq_ignore_ascii_case(&provider)
+    });
+    let account = trust::role_account(session.role_arn).unwrap_or_default();
+    if of_cluster && !state.iam(account).accepts_identities(&provider, &audience) {
+        return Err(error(
+            400,
+            "InvalidIdentityToken",
+            format!("No OpenIDConnect provider found in your account for {issuer}"),
+        ));
+    }
     let role = role_of(state, session.role_arn).ok_or_else(denied)?;
     if !trust::allows(
         &role.trust,
@@ -269,7 +307,7 @@ fn assume_role_with_web_identity(
     ) {
         return Err(denied());
     }
-    let issued = issue(state, &session, &role, caller);
+    let issued = issue(state, &session, &role, caller).xml();
     let result = format!(
         "<SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken><Audience>{}</Audience><Provider>{}</Provider>{issued}",
         xml(subject),
@@ -284,7 +322,12 @@ fn assume_role_with_web_identity(
 }
 
 /// Creates temporary keys of the role's account and writes them down.
-fn issue(state: &mut State, session: &Session<'_>, role: &RoleView, caller: &Caller) -> String {
+pub(crate) fn issue(
+    state: &mut State,
+    session: &Session<'_>,
+    role: &RoleView,
+    caller: &Caller,
+) -> Issued {
     let now = caller.context.now;
     let account_id = trust::role_account(&role.arn)
         .unwrap_or_default()
@@ -309,14 +352,6 @@ fn issue(state: &mut State, session: &Session<'_>, role: &RoleView, caller: &Cal
         user_id: format!("{}:{}", role.unique_id, session.name),
         account_id,
     };
-    let text = format!(
-        "<AssumedRoleUser><AssumedRoleId>{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser><Credentials><AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{}</Expiration></Credentials>",
-        xml(&key.user_id),
-        xml(&key.caller_arn),
-        key.secret,
-        key.session_token.as_deref().unwrap_or_default(),
-        expires.format(&Rfc3339).unwrap_or_default()
-    );
-    state.keys.insert(id, key);
-    text
+    state.keys.insert(id.clone(), key.clone());
+    Issued { id, key, expires }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Principal<'a> {
     Aws { arn: &'a str, account_id: &'a str },
     /// The subject of an OIDC provider, named without its scheme.
     Federated { provider: &'a str },
+    /// A service of AWS.
+    Service { name: &'a str },
 }
 
 /// The account in a role ARN, or `None` if the text is not a role ARN.
@@ -70,8 +72,8 @@ pub(crate) fn allows(
     let applies = |effect: &str| {
         statements(trust).any(|statement| {
             statement["Effect"] == effect
-                && strings(&statement["Action"]).any(|pattern| like_ignoring_case(pattern, action))
-                && names(&statement["Principal"], principal)
+                && covers(statement, action)
+                && concerns(statement, principal)
                 && conditions_hold(&statement["Condition"], facts)
         })
     };
@@ -94,6 +96,27 @@ fn strings(value: &Value) -> impl Iterator<Item = &str> {
     }
     .iter()
     .filter_map(Value::as_str)
+}
+
+/// Whether the actions of a statement cover this one.
+fn covers(statement: &Value, action: &str) -> bool {
+    let any = |list: &Value| strings(list).any(|pattern| like_ignoring_case(pattern, action));
+    match &statement["NotAction"] {
+        Value::Null => any(&statement["Action"]),
+        not => !any(not),
+    }
+}
+
+/// Whether the principals of a statement are about this one. A `*` forbids everybody; it lets in only who comes as an AWS principal.
+fn concerns(statement: &Value, principal: &Principal<'_>) -> bool {
+    let everybody = |value: &Value| value == "*" && statement["Effect"] == "Deny";
+    match &statement["NotPrincipal"] {
+        Value::Null => {
+            let value = &statement["Principal"];
+            everybody(value) || names(value, principal)
+        }
+        not => !names(not, principal),
+    }
 }
 
 fn names(value: &Value, principal: &Principal<'_>) -> bool {
@@ -119,6 +142,7 @@ fn names(value: &Value, principal: &Principal<'_>) -> bool {
                 .split_once(":oidc-provider/")
                 .is_some_and(|(_, p)| p.eq_ignore_ascii_case(provider))
         }),
+        Principal::Service { name } => strings(&value["Service"]).any(|entry| entry == *name),
     }
 }
 
@@ -130,13 +154,27 @@ fn conditions_hold(conditions: &Value, facts: &BTreeMap<String, String>) -> bool
         let (operator, if_exists) = operator
             .strip_suffix("IfExists")
             .map_or((operator.as_str(), false), |o| (o, true));
+        // Every fact has one value, so any of its values is that one; all of no values hold, whatever they are asked.
+        let (operator, if_exists) = match operator.split_once(':') {
+            Some(("ForAnyValue", operator)) => (operator, if_exists),
+            Some(("ForAllValues", operator)) => (operator, true),
+            _ => (operator, if_exists),
+        };
         keys.as_object().is_some_and(|keys| {
             keys.iter()
                 .all(|(key, expected)| match facts.get(&key.to_lowercase()) {
-                    None => if_exists,
+                    None if operator == "Null" => strings(expected).any(|e| e == "true"),
+                    Some(_) if operator == "Null" => strings(expected).any(|e| e == "false"),
+                    None => if_exists || operator.starts_with("StringNot"),
                     Some(fact) => match operator {
                         "StringEquals" => strings(expected).any(|e| e == fact),
                         "StringNotEquals" => !strings(expected).any(|e| e == fact),
+                        "StringEqualsIgnoreCase" => {
+                            strings(expected).any(|e| e.eq_ignore_ascii_case(fact))
+                        }
+                        "StringNotLike" => {
+                            !strings(expected).any(|e| like(e.as_bytes(), fact.as_bytes()))
+                        }
                         "StringLike" | "ArnLike" | "ArnEquals" => {
                             strings(expected).any(|e| like(e.as_bytes(), fact.as_bytes()))
                         }
@@ -155,7 +193,7 @@ fn like_ignoring_case(pattern: &str, text: &str) -> bool {
 }
 
 /// `*` stands for any text, `?` for one character.
-fn like(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn like(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern.first(), text.first()) {
         (None, None) => true,
         (Some(b'*'), _) => {
@@ -221,6 +259,128 @@ mod tests {
         ];
         for (name, trust, expected) in cases {
             assert_eq!(allows_pods(&trust), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn operators_and_principals() {
+        let facts = BTreeMap::from([("aws:sourceaccount".to_owned(), "123456789012".to_owned())]);
+        let statement = |effect: &str, principal: Value, condition: Value| json!({"Effect": effect, "Principal": principal, "Action": "sts:AssumeRole", "Condition": condition});
+        let pods = json!({"Service": PODS});
+        let key = "aws:SourceAccount";
+        let cases = [
+            (
+                "plain",
+                vec![statement("Allow", pods.clone(), json!({}))],
+                true,
+            ),
+            (
+                "equals",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"StringEquals": {key: "123456789012"}}),
+                )],
+                true,
+            ),
+            (
+                "other",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"StringEquals": {key: "1"}}),
+                )],
+                false,
+            ),
+            (
+                "ignoring case",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"StringEqualsIgnoreCase": {key: ["123456789012"]}}),
+                )],
+                true,
+            ),
+            (
+                "any value",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"ForAnyValue:StringLike": {key: "1234*"}}),
+                )],
+                true,
+            ),
+            (
+                "not like",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"StringNotLike": {key: "1234*"}}),
+                )],
+                false,
+            ),
+            (
+                "a key that is not there",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"StringEquals": {"aws:RequestTag/x": "y"}}),
+                )],
+                false,
+            ),
+            (
+                "if it exists",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"StringEqualsIfExists": {"aws:RequestTag/x": "y"}}),
+                )],
+                true,
+            ),
+            (
+                "null",
+                vec![statement(
+                    "Allow",
+                    pods.clone(),
+                    json!({"Null": {"aws:RequestTag/x": "true"}}),
+                )],
+                true,
+            ),
+            (
+                "denied to all",
+                vec![
+                    statement("Allow", pods.clone(), json!({})),
+                    statement("Deny", json!("*"), json!({})),
+                ],
+                false,
+            ),
+            (
+                "allowed to all is not for services",
+                vec![statement("Allow", json!("*"), json!({}))],
+                false,
+            ),
+            (
+                "not principal",
+                vec![
+                    statement("Allow", pods.clone(), json!({})),
+                    json!({"Effect": "Deny", "NotPrincipal": {"Service": PODS}, "Action": "*"}),
+                ],
+                true,
+            ),
+            (
+                "not action",
+                vec![json!({"Effect": "Allow", "Principal": pods, "NotAction": "sts:TagSession"})],
+                true,
+            ),
+        ];
+        for (name, statements, expected) in cases {
+            let trust = json!({"Statement": statements});
+            let principal = Principal::Service { name: PODS };
+            assert_eq!(
+                allows(&trust, &principal, "sts:AssumeRole", &facts),
+                expected,
+                "{name}"
+            );
         }
     }
 

@@ -188,7 +188,7 @@ impl Addon {
         }
     }
 
-    fn status(&self) -> &str {
+    pub(crate) fn status(&self) -> &str {
         self.progress
             .steps
             .first()

@@ -10,7 +10,8 @@ use super::associations::Association;
 use super::parameters::Parameters;
 use super::tags::Tags;
 use super::{EksError, cluster, epoch};
-use crate::kubernetes::Kubernetes;
+use crate::kubernetes::controllers::{self, AGENT};
+use crate::kubernetes::{Kubernetes, Surroundings};
 use crate::state::{Caller, State, partition};
 
 /// Clusters live per account and region.
@@ -91,6 +92,50 @@ impl Cluster {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the Pod Identity agent's add-on works; `None` without it.
+    pub(crate) fn agent_works(&self) -> Option<bool> {
+        let status = self.addons.get(AGENT)?.status();
+        Some(["ACTIVE", "UPDATING", "UPDATE_FAILED"].contains(&status))
+    }
+
+    /// What the Kubernetes side sees of the rest.
+    pub(crate) fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
+            region: &self.key.region,
+            fargate: &self.fargate_profiles,
+            agent: self.agent_works(),
+            issuer: &self.issuer,
+        }
+    }
+
+    /// The Kubernetes side to change, and what it sees of the rest.
+    pub(crate) fn kubernetes_and_surroundings(&mut self) -> (&mut Kubernetes, Surroundings<'_>) {
+        let agent = self.agent_works();
+        let around = Surroundings {
+            region: &self.key.region,
+            fargate: &self.fargate_profiles,
+            agent,
+            issuer: &self.issuer,
+        };
+        (&mut self.kubernetes, around)
+    }
+
+    /// Lets the Kubernetes side know what has changed, and its controllers work. With `settle` all of it is in effect at once.
+    pub(crate) fn run_controllers(&mut self, settle: bool, now: OffsetDateTime) {
+        let (k, around) = self.kubernetes_and_surroundings();
+        controllers::run(k, &around, settle, now);
+    }
+
+    /// Tells the webhook which associations there are.
+    pub(crate) fn sync_associations(&mut self, settle: bool, now: OffsetDateTime) {
+        let present = self
+            .associations
+            .values()
+            .map(|a| (a.namespace.clone(), a.service_account.clone()))
+            .collect();
+        self.kubernetes.sync_associations(present, settle, now);
     }
 
     pub(crate) fn arn(&self, resource: &str) -> String {

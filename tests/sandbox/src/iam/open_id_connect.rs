@@ -20,6 +20,13 @@ pub(super) struct OpenIdConnectProvider {
     pub(super) tags: Vec<Tag>,
 }
 
+impl OpenIdConnectProvider {
+    /// Whether identities of this issuer for this audience are taken.
+    pub(super) fn accepts(&self, issuer: &str, audience: &str) -> bool {
+        self.url.eq_ignore_ascii_case(issuer) && self.client_ids.iter().any(|id| id == audience)
+    }
+}
+
 /// The quota of client ids; not adjustable.
 const CLIENT_IDS: usize = 100;
 const THUMBPRINTS: usize = 5;

@@ -35,6 +35,9 @@ struct Rule {
     resources: Vec<String>,
     #[serde(default)]
     namespaces: Vec<String>,
+    /// Names of API groups; the core group is the empty one.
+    #[serde(default)]
+    api_groups: Vec<String>,
 }
 
 /// Without grants every principal of the cluster's account is an administrator, as the creator of a cluster is.
@@ -79,6 +82,7 @@ impl Access {
                 in_list(&rule.verbs, attempt.verb)
                     && in_list(&rule.resources, attempt.resource)
                     && in_list(&rule.namespaces, attempt.namespace)
+                    && in_list(&rule.api_groups, attempt.group)
             })
     }
 }
@@ -93,8 +97,13 @@ pub(crate) fn forbidden(user: &str, attempt: &Attempt<'_>) -> String {
         name,
     } = attempt;
     let base = resource.split('/').next().unwrap_or_default();
-    let object = if name.is_empty() {
+    let base = if group.is_empty() {
         base.to_owned()
+    } else {
+        format!("{base}.{group}")
+    };
+    let object = if name.is_empty() {
+        base
     } else {
         format!("{base} \"{name}\"")
     };

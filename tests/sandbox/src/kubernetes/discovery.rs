@@ -2,11 +2,21 @@
 
 use serde_json::{Map, Value, json};
 
-use super::store::{KINDS, Kind};
+use super::kinds::Kind;
+use super::store::Store;
 
 /// Groups that serve something other than stored objects.
 const REVIEWS: &str = "authorization.k8s.io";
-const VERBS: [&str; 6] = ["create", "delete", "get", "list", "patch", "update"];
+const VERBS: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
 
 /// `/version`, for a cluster version such as `1.33`.
 pub(super) fn version(cluster: &str) -> Value {
@@ -29,9 +39,9 @@ pub(super) fn versions() -> Value {
     json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
 }
 
-fn named_groups() -> Vec<(&'static str, &'static str)> {
-    let mut groups: Vec<(&str, &str)> = KINDS
-        .iter()
+fn named_groups(store: &Store) -> Vec<(&'static str, &'static str)> {
+    let mut groups: Vec<(&str, &str)> = store
+        .kinds()
         .filter(|k| !k.group.is_empty())
         .map(|k| (k.group, k.version))
         .collect();
@@ -41,32 +51,87 @@ fn named_groups() -> Vec<(&'static str, &'static str)> {
     groups
 }
 
-fn describe(group: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
+/// A group with all its versions, the last one preferred.
+fn describe(group: &str, versions: &[&str]) -> Value {
+    let versions: Vec<Value> = versions
+        .iter()
+        .rev()
+        .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
+        .collect();
+    json!({"name": group, "versions": versions, "preferredVersion": versions[0]})
+}
+
+fn versions_of(store: &Store, group: &str) -> Vec<&'static str> {
+    let groups = named_groups(store);
+    groups
+        .into_iter()
+        .filter(|(g, _)| *g == group)
+        .map(|(_, version)| version)
+        .collect()
 }
 
 /// `/apis`.
-pub(super) fn groups() -> Value {
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": named_groups().iter().map(|(g, v)| describe(g, v)).collect::<Vec<_>>()})
+pub(super) fn groups(store: &Store) -> Value {
+    let mut names: Vec<&str> = named_groups(store).into_iter().map(|(g, _)| g).collect();
+    names.dedup();
+    let groups: Vec<Value> = names
+        .iter()
+        .map(|group| describe(group, &versions_of(store, group)))
+        .collect();
+    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
 
 /// `/apis/GROUP`.
-pub(super) fn group(name: &str) -> Option<Value> {
-    let (group, version) = named_groups().into_iter().find(|(g, _)| *g == name)?;
-    let mut value = describe(group, version);
-    value["kind"] = "APIGroup".into();
-    value["apiVersion"] = "v1".into();
-    Some(value)
+pub(super) fn group(store: &Store, name: &str) -> Option<Value> {
+    let versions = versions_of(store, name);
+    (!versions.is_empty()).then(|| {
+        let mut value = describe(name, &versions);
+        value["kind"] = "APIGroup".into();
+        value["apiVersion"] = "v1".into();
+        value
+    })
 }
 
 /// `/api/v1` and `/apis/GROUP/VERSION`.
-pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
-    let mut list: Vec<Value> = KINDS
-        .iter()
+pub(super) fn resources(store: &Store, group: &str, version: &str) -> Option<Value> {
+    let mut list = Vec::new();
+    for k in store
+        .kinds()
         .filter(|k| k.group == group && k.version == version)
-        .map(|k| json!({"name": k.plural, "singularName": k.singular, "namespaced": k.namespaced, "kind": k.kind, "verbs": VERBS, "shortNames": k.short}))
-        .collect();
+    {
+        list.push(json!({"name": k.plural, "singularName": k.singular, "namespaced": k.namespaced, "kind": k.kind, "verbs": VERBS, "shortNames": k.short}));
+        let mut sub = |name: &str, kind: &str, verbs: &[&str], group: &str, version: &str| {
+            let mut resource = json!({"name": format!("{}/{name}", k.plural), "singularName": "", "namespaced": k.namespaced, "kind": kind, "verbs": verbs});
+            if !group.is_empty() {
+                resource["group"] = group.into();
+                resource["version"] = version.into();
+            }
+            list.push(resource);
+        };
+        if k.status {
+            sub("status", k.kind, &["get", "patch", "update"], "", "");
+        }
+        if k.scale {
+            sub(
+                "scale",
+                "Scale",
+                &["get", "patch", "update"],
+                "autoscaling",
+                "v1",
+            );
+        }
+        match (k.group, k.plural) {
+            ("", "pods") => sub("eviction", "Eviction", &["create"], "policy", "v1"),
+            ("", "serviceaccounts") => sub(
+                "token",
+                "TokenRequest",
+                &["create"],
+                "authentication.k8s.io",
+                "v1",
+            ),
+            _ => {}
+        }
+    }
     if group == REVIEWS && version == "v1" {
         list.push(json!({"name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview", "namespaced": false, "kind": "SelfSubjectAccessReview", "verbs": ["create"]}));
     }
@@ -79,16 +144,28 @@ pub(super) fn resources(group: &str, version: &str) -> Option<Value> {
 }
 
 /// `/openapi/v3`.
-pub(super) fn openapi_index() -> Value {
-    json!({"paths": {"api/v1": {"serverRelativeURL": "/openapi/v3/api/v1"}}})
+pub(super) fn openapi_index(store: &Store) -> Value {
+    let mut paths = Map::new();
+    let mut add = |path: String| {
+        let url = format!("/openapi/v3/{path}");
+        paths.insert(path, json!({ "serverRelativeURL": url }));
+    };
+    add("api/v1".into());
+    for (group, version) in named_groups(store) {
+        add(format!("apis/{group}/{version}"));
+    }
+    json!({ "paths": paths })
 }
 
-/// `/openapi/v3/api/v1`: enough for kubectl to see that the server validates fields itself.
-pub(super) fn openapi(group: &str) -> Value {
+/// `/openapi/v3/api/v1` and its like: enough for kubectl to see that the server validates fields itself.
+pub(super) fn openapi(store: &Store, group: &str, version: &str) -> Value {
     let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     let mut paths = Map::new();
     let mut schemas = Map::new();
-    for kind in KINDS.iter().filter(|k| k.group == group) {
+    for kind in store
+        .kinds()
+        .filter(|k| k.group == group && k.version == version)
+    {
         let gvk = json!({"group": kind.group, "kind": kind.kind, "version": kind.version});
         let operation = |action: &str| {
             json!({
@@ -104,8 +181,13 @@ pub(super) fn openapi(group: &str) -> Value {
             format!("{collection}/{{name}}"),
             json!({"patch": operation("patch"), "put": operation("put")}),
         );
+        let package = if kind.group.is_empty() {
+            "core"
+        } else {
+            kind.group
+        };
         schemas.insert(
-            format!("io.k8s.api.core.v1.{}", kind.kind),
+            format!("io.k8s.api.{package}.{}.{}", kind.version, kind.kind),
             json!({"type": "object", "x-kubernetes-group-version-kind": [gvk]}),
         );
     }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::access::{self, Attempt};
-use super::patch::Patch;
-use super::store::{Failure, KINDS, Kind, Selection};
+use super::requests::{self, Outcome};
+use super::store::{Failure, Kind, Store};
 use super::{discovery, protobuf, table};
 use crate::aws::journal_time;
 use crate::eks::cluster::{Cluster, ClusterKey};
 use crate::encoding::{decode, form_fields};
 use crate::faults::{Drop, Effect};
 use crate::journal::JournalEntry;
-use crate::server::{Answer, Dropped, Request, Shared, answer, now};
+use crate::server::{Answer, Body, Dropped, Request, Shared, answer, now};
 
 /// What a path addresses.
 enum Target {
@@ -26,20 +26,35 @@ enum Target {
     Objects(Resource),
 }
 
-struct Resource {
-    kind: &'static Kind,
+/// What a request is about.
+pub(super) struct Resource {
+    pub(super) kind: &'static Kind,
     /// Empty for the cluster scope or all namespaces.
-    namespace: String,
+    pub(super) namespace: String,
     /// Empty for a collection.
-    name: String,
+    pub(super) name: String,
+    /// Empty for the object itself.
+    pub(super) subresource: String,
 }
 
 impl Resource {
-    const fn verb(&self, method: &str) -> Option<&'static str> {
+    /// The verb of a request, as rules of access name it.
+    pub(super) fn verb(
+        &self,
+        method: &str,
+        query: &BTreeMap<String, String>,
+    ) -> Option<&'static str> {
         let collection = self.name.is_empty();
+        let watch = query
+            .get("watch")
+            .is_some_and(|w| ["true", "1"].contains(&w.as_str()));
         Some(match (method.as_bytes(), collection) {
+            (b"GET", _) if watch => "watch",
             (b"GET", false) => "get",
             (b"GET", true) => "list",
+            (b"POST", false) if ["eviction", "token"].contains(&self.subresource.as_str()) => {
+                "create"
+            }
             (b"POST", true) => "create",
             (b"PUT", false) => "update",
             (b"PATCH", false) => "patch",
@@ -47,6 +62,15 @@ impl Resource {
             (b"DELETE", true) => "deletecollection",
             _ => return None,
         })
+    }
+
+    /// The resource as rules of access name it: with the subresource after a slash.
+    pub(super) fn path(&self) -> String {
+        if self.subresource.is_empty() {
+            self.kind.plural.into()
+        } else {
+            format!("{}/{}", self.kind.plural, self.subresource)
+        }
     }
 }
 
@@ -58,20 +82,25 @@ fn no_such_path() -> Failure {
     )
 }
 
-fn locate(path: &str, version: &str) -> Result<Target, Failure> {
+fn locate(path: &str, kubernetes: &str, store: &Store) -> Result<Target, Failure> {
     let segments: Vec<String> = path
         .split('/')
         .filter(|s| !s.is_empty())
         .map(decode)
         .collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (group, rest) = match &segments[..] {
-        ["version"] => return Ok(Target::Document(discovery::version(version))),
+    let (group, version, rest) = match &segments[..] {
+        ["version"] => return Ok(Target::Document(discovery::version(kubernetes))),
         ["healthz" | "livez" | "readyz", ..] => return Ok(Target::Text("ok")),
         ["api"] => return Ok(Target::Document(discovery::versions())),
-        ["apis"] => return Ok(Target::Document(discovery::groups())),
-        ["openapi", "v3"] => return Ok(Target::Document(discovery::openapi_index())),
-        ["openapi", "v3", "api", "v1"] => return Ok(Target::Document(discovery::openapi(""))),
+        ["apis"] => return Ok(Target::Document(discovery::groups(store))),
+        ["openapi", "v3"] => return Ok(Target::Document(discovery::openapi_index(store))),
+        ["openapi", "v3", "api", "v1"] => {
+            return Ok(Target::Document(discovery::openapi(store, "", "v1")));
+        }
+        ["openapi", "v3", "apis", group, version] => {
+            return Ok(Target::Document(discovery::openapi(store, group, version)));
+        }
         [
             "apis",
             "authorization.k8s.io",
@@ -79,42 +108,62 @@ fn locate(path: &str, version: &str) -> Result<Target, Failure> {
             "selfsubjectaccessreviews",
         ] => return Ok(Target::Review),
         ["apis", group] => {
-            return discovery::group(group)
+            return discovery::group(store, group)
                 .map(Target::Document)
                 .ok_or_else(no_such_path);
         }
         ["api", "v1"] => {
-            return discovery::resources("", "v1")
+            return discovery::resources(store, "", "v1")
                 .map(Target::Document)
                 .ok_or_else(no_such_path);
         }
         ["apis", group, version] => {
-            return discovery::resources(group, version)
+            return discovery::resources(store, group, version)
                 .map(Target::Document)
                 .ok_or_else(no_such_path);
         }
-        ["api", "v1", rest @ ..] => ("", rest),
-        ["apis", group, _, rest @ ..] => (*group, rest),
+        ["api", "v1", rest @ ..] => ("", "v1", rest),
+        ["apis", group, version, rest @ ..] => (*group, *version, rest),
         _ => return Err(no_such_path()),
     };
     let find = |plural: &str| {
-        KINDS
-            .iter()
-            .find(|k| k.group == group && k.plural == plural)
+        store
+            .kind(group, plural)
+            .filter(|k| k.version == version)
             .ok_or_else(no_such_path)
     };
-    let resource = |kind, namespace: &str, name: &str| {
+    let resource = |kind: &'static Kind, namespace: &str, name: &str, subresource: &str| {
+        let exists = match subresource {
+            "" => true,
+            "status" => kind.status,
+            "scale" => kind.scale,
+            "eviction" => kind.plural == "pods",
+            "token" => kind.plural == "serviceaccounts",
+            _ => false,
+        };
+        if !exists {
+            return Err(no_such_path());
+        }
         Ok(Target::Objects(Resource {
             kind,
             namespace: namespace.into(),
             name: name.into(),
+            subresource: subresource.into(),
         }))
     };
     match rest {
-        ["namespaces", namespace, plural] => resource(find(plural)?, namespace, ""),
-        ["namespaces", namespace, plural, name] => resource(find(plural)?, namespace, name),
-        [plural] => resource(find(plural)?, "", ""),
-        [plural, name] if !find(plural)?.namespaced => resource(find(plural)?, "", name),
+        // A namespace itself, or its status, before what is in it.
+        ["namespaces", name, "status"] => resource(find("namespaces")?, "", name, "status"),
+        ["namespaces", namespace, plural] => resource(find(plural)?, namespace, "", ""),
+        ["namespaces", namespace, plural, name] => resource(find(plural)?, namespace, name, ""),
+        ["namespaces", namespace, plural, name, subresource] => {
+            resource(find(plural)?, namespace, name, subresource)
+        }
+        [plural] => resource(find(plural)?, "", "", ""),
+        [plural, name] if !find(plural)?.namespaced => resource(find(plural)?, "", name, ""),
+        [plural, name, subresource] if !find(plural)?.namespaced => {
+            resource(find(plural)?, "", name, subresource)
+        }
         _ => Err(no_such_path()),
     }
 }
@@ -133,7 +182,7 @@ pub(crate) async fn respond(
         let Some(cluster) = state.clusters.get(key) else {
             return Err(Dropped);
         };
-        let target = locate(&request.path, &cluster.version);
+        let target = locate(&request.path, &cluster.version, &cluster.kubernetes.store);
         let caller = authenticate(shared, cluster, &request, |id| state.keys.get(id));
         let (operation, mut parameters) = match &target {
             Ok(Target::Objects(resource)) => {
@@ -147,8 +196,10 @@ pub(crate) async fn respond(
                 (
                     format!(
                         "{} {}",
-                        resource.verb(&request.method).unwrap_or(&request.method),
-                        resource.kind.plural
+                        resource
+                            .verb(&request.method, &query)
+                            .unwrap_or(&request.method),
+                        resource.path()
                     ),
                     map,
                 )
@@ -200,7 +251,7 @@ pub(crate) async fn respond(
         return Err(Dropped);
     }
     let result = match (&plan.effect, caller, target) {
-        (_, _, Ok(Target::Text(text))) => Ok((200, Value::String(text.into()))),
+        (_, _, Ok(Target::Text(text))) => Ok(Outcome::Answer(200, Value::String(text.into()))),
         (_, None, _) => Err(Failure::new(401, "Unauthorized", "Unauthorized")),
         (Some(Effect::Throttle), ..) => Err(Failure::new(
             429,
@@ -209,19 +260,26 @@ pub(crate) async fn respond(
         )),
         (Some(Effect::Error(error)), ..) => Err(fault(error.status, &error.code, &error.message)),
         (_, _, Err(failure)) => Err(failure),
-        (_, _, Ok(Target::Document(document))) => Ok((200, document)),
+        (_, _, Ok(Target::Document(document))) => Ok(Outcome::Answer(200, document)),
         (_, Some(user), Ok(Target::Review)) => match state.clusters.get(key) {
             Some(cluster) => review(cluster, &user, &request),
             None => return Err(Dropped),
         },
-        (_, Some(user), Ok(Target::Objects(resource))) => match state.clusters.get_mut(key) {
-            Some(cluster) => carry_out(cluster, &user, &resource, &request, &query),
-            None => return Err(Dropped),
-        },
+        (_, Some(user), Ok(Target::Objects(resource))) => {
+            // What time has brought about comes before what the request asks for.
+            state.settle(received);
+            let result = match state.clusters.get_mut(key) {
+                Some(cluster) => requests::carry_out(cluster, &user, &resource, &request, &query),
+                None => return Err(Dropped),
+            };
+            state.settle(now());
+            result
+        }
     };
     let dropped = matches!(plan.effect, Some(Effect::Drop(Drop::After)));
     let (status, code) = match &result {
-        Ok((status, _)) => (*status, None),
+        Ok(Outcome::Answer(status, _)) => (*status, None),
+        Ok(Outcome::Watch(..)) => (200, None),
         Err(failure) => (failure.code, Some(failure.reason.to_owned())),
     };
     state.journal.finish(entry, |e| {
@@ -280,7 +338,8 @@ fn authenticate<'k>(
         .then(|| key.caller_arn.clone())
 }
 
-fn body(request: &Request) -> Result<Value, Failure> {
+/// The object in a request's body, in any of the media types that are understood.
+pub(super) fn body(request: &Request) -> Result<Value, Failure> {
     let bad = |message: String| Failure::new(400, "BadRequest", message);
     match request
         .header("content-type")
@@ -306,7 +365,7 @@ fn body(request: &Request) -> Result<Value, Failure> {
     }
 }
 
-fn review(cluster: &Cluster, user: &str, request: &Request) -> Result<(u16, Value), Failure> {
+fn review(cluster: &Cluster, user: &str, request: &Request) -> Result<Outcome, Failure> {
     let mut review = body(request)?;
     let attributes = &review["spec"]["resourceAttributes"];
     let text = |field: &str| attributes[field].as_str().unwrap_or_default();
@@ -325,219 +384,25 @@ fn review(cluster: &Cluster, user: &str, request: &Request) -> Result<(u16, Valu
     review["status"] = json!({ "allowed": allowed });
     review["kind"] = "SelfSubjectAccessReview".into();
     review["apiVersion"] = "authorization.k8s.io/v1".into();
-    Ok((201, review))
+    Ok(Outcome::Answer(201, review))
 }
 
-fn carry_out(
-    cluster: &mut Cluster,
-    user: &str,
-    resource: &Resource,
-    request: &Request,
-    query: &BTreeMap<String, String>,
-) -> Result<(u16, Value), Failure> {
-    let Resource {
-        kind,
-        namespace,
-        name,
-    } = resource;
-    let verb = resource.verb(&request.method).ok_or_else(|| {
-        Failure::new(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        )
-    })?;
-    // A namespace is a cluster-scoped object, yet rules about it name it as their namespace too.
-    let attempt = Attempt {
-        verb,
-        group: kind.group,
-        resource: kind.plural,
-        namespace,
-        name,
-    };
-    if !cluster.kubernetes.access.allows(user, &attempt) {
-        let mut failure = Failure::new(403, "Forbidden", access::forbidden(user, &attempt));
-        failure.details = json!({"name": name, "kind": kind.plural});
-        return Err(failure);
-    }
-    let parameter = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
-    let dry_run = match parameter("dryRun") {
-        "" => false,
-        "All" => true,
-        other => {
-            return Err(Failure::new(
-                400,
-                "BadRequest",
-                format!("invalid dry run option: {other}"),
-            ));
-        }
-    };
-    let strict = parameter("fieldValidation") == "Strict";
-    if kind.namespaced && namespace.is_empty() && verb != "list" {
-        return Err(Failure::new(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        ));
-    }
-    let store = &mut cluster.kubernetes.store;
-    match verb {
-        "get" => store.get(kind, namespace, name).map(|object| (200, object)),
-        "list" => {
-            if ["true", "1"].contains(&parameter("watch")) {
-                return Err(Failure::new(
-                    405,
-                    "MethodNotAllowed",
-                    "watch is not supported on resources of this server",
-                ));
-            }
-            let limit = match parameter("limit") {
-                "" => 0,
-                text => text.parse().map_err(|_| {
-                    Failure::new(400, "BadRequest", format!("invalid limit {text}"))
-                })?,
-            };
-            let selection = Selection {
-                namespace: namespace.clone(),
-                label_selector: parameter("labelSelector").into(),
-                field_selector: parameter("fieldSelector").into(),
-                limit,
-                continuation: parameter("continue").into(),
-            };
-            store.list(kind, &selection).map(|list| (200, list))
-        }
-        "create" => {
-            let object = known_fields(kind, body(request)?, strict)?;
-            store
-                .create(kind, namespace, object, now(), dry_run)
-                .map(|object| (201, object))
-        }
-        "update" => {
-            let object = known_fields(kind, body(request)?, strict)?;
-            store
-                .replace(kind, namespace, name, object, dry_run)
-                .map(|object| (200, object))
-        }
-        "patch" => {
-            let patch = read_patch(request)?;
-            if let Patch::Merge(fields) | Patch::Strategic(fields) = &patch {
-                known_fields(kind, fields.clone(), strict)?;
-            }
-            store
-                .patch(kind, namespace, name, &patch, dry_run)
-                .map(|object| (200, object))
-        }
-        "delete" => {
-            let options = if request.body.is_empty() {
-                json!({})
-            } else {
-                body(request)?
-            };
-            store
-                .delete(kind, namespace, name, &options, dry_run)
-                .map(|object| (200, object))
-        }
-        _ => Err(Failure::new(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        )),
-    }
-}
-
-fn read_patch(request: &Request) -> Result<Patch, Failure> {
-    let parse = || {
-        serde_json::from_slice::<Value>(&request.body)
-            .map_err(|e| Failure::new(400, "BadRequest", format!("error decoding patch: {e}")))
-    };
-    let object = |value: Value| {
-        if value.is_object() {
-            Ok(value)
-        } else {
-            Err(Failure::new(
-                400,
-                "BadRequest",
-                "error decoding patch: it is not an object",
-            ))
-        }
-    };
-    match request
-        .header("content-type")
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-    {
-        "application/json-patch+json" => match parse()? {
-            Value::Array(operations) => Ok(Patch::Json(operations)),
-            _ => Err(Failure::new(
-                400,
-                "BadRequest",
-                "error decoding patch: it is not a list",
-            )),
-        },
-        "application/merge-patch+json" => parse().and_then(object).map(Patch::Merge),
-        "application/strategic-merge-patch+json" => parse().and_then(object).map(Patch::Strategic),
-        _ => Err(Failure::new(
-            415,
-            "UnsupportedMediaType",
-            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
-        )),
-    }
-}
-
-/// Drops the top-level fields the kind does not have, or refuses them if validation is strict.
-fn known_fields(kind: &Kind, mut object: Value, strict: bool) -> Result<Value, Failure> {
-    let fields: &[&str] = match kind.plural {
-        "serviceaccounts" => &[
-            "apiVersion",
-            "kind",
-            "metadata",
-            "secrets",
-            "imagePullSecrets",
-            "automountServiceAccountToken",
-        ],
-        _ => &["apiVersion", "kind", "metadata", "spec", "status"],
-    };
-    if let Some(map) = object.as_object_mut() {
-        let unknown: Vec<String> = map
-            .keys()
-            .filter(|k| !fields.contains(&k.as_str()) && !k.starts_with('$'))
-            .cloned()
-            .collect();
-        if strict && !unknown.is_empty() {
-            let list = unknown
-                .iter()
-                .map(|field| format!("unknown field \"{field}\""))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let message = format!(
-                "{0} in version \"{1}\" cannot be handled as a {0}: strict decoding error: {list}",
-                kind.kind, kind.version
-            );
-            return Err(Failure::new(400, "BadRequest", message));
-        }
-        for field in unknown {
-            map.shift_remove(&field);
-        }
-    }
-    Ok(object)
-}
-
-fn render(result: Result<(u16, Value), Failure>, request: &Request) -> Answer {
+fn render(result: Result<Outcome, Failure>, request: &Request) -> Answer {
     let json_type = ("content-type", "application/json");
     match result {
-        Ok((status, Value::String(text))) => answer(
+        Ok(Outcome::Watch(pieces, seconds)) => {
+            let mut response = answer(200, &[json_type], String::new());
+            let deadline = seconds.map(|s| Box::pin(tokio::time::sleep(Duration::from_secs(s))));
+            *response.body_mut() = Body::Stream { pieces, deadline };
+            response
+        }
+        Ok(Outcome::Answer(status, Value::String(text))) => answer(
             status,
             &[("content-type", "text/plain; charset=utf-8")],
             text,
         ),
-        Ok((status, value)) => {
-            let shaped = if request.method == "GET" {
-                table::shape(value, request.header("accept"), now())
-            } else {
-                value
-            };
+        Ok(Outcome::Answer(status, value)) => {
+            let shaped = table::shape(value, request.header("accept"), now());
             answer(status, &[json_type], shaped.to_string())
         }
         Err(failure) if failure.code == 429 => answer(

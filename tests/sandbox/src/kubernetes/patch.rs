@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::lists::{ListType, list_type, same_item};
+
 /// A patch, by its media type.
 #[derive(Clone, Debug)]
 pub(crate) enum Patch {
@@ -22,19 +24,8 @@ pub(crate) enum Error {
     Rejected,
 }
 
-/// Lists that strategic merge patch merges by a key, by the field that holds them; all others are replaced.
-const MERGED_BY_NAME: [&str; 7] = [
-    "secrets",
-    "imagePullSecrets",
-    "containers",
-    "initContainers",
-    "ephemeralContainers",
-    "env",
-    "volumes",
-];
-
-/// The object after the patch.
-pub(crate) fn apply(object: &Value, patch: &Patch) -> Result<Value, Error> {
+/// The object after the patch. Custom resources have no strategic merge patch, so one of them is malformed.
+pub(crate) fn apply(object: &Value, patch: &Patch, custom: bool) -> Result<Value, Error> {
     let mut new = object.clone();
     match patch {
         Patch::Json(operations) => {
@@ -43,6 +34,10 @@ pub(crate) fn apply(object: &Value, patch: &Patch) -> Result<Value, Error> {
             }
         }
         Patch::Merge(patch) => merge(&mut new, patch),
+        Patch::Strategic(_) if custom => {
+            let message = "strategic merge patch is not supported for custom resources";
+            return Err(Error::Malformed(message.into()));
+        }
         Patch::Strategic(patch) => strategic(&mut new, patch),
     }
     Ok(new)
@@ -75,25 +70,69 @@ fn strategic(target: &mut Value, patch: &Value) {
     if !target.is_object() || fields.get("$patch").is_some_and(|d| d == "replace") {
         *target = Value::Object(Map::new());
     }
+    if let (Some(retained), Some(map)) = (fields.get("$retainKeys"), target.as_object_mut()) {
+        let retained: Vec<&str> = retained
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        map.retain(|name, _| retained.contains(&name.as_str()));
+    }
     for (name, value) in fields {
+        if let Some(list) = name.strip_prefix("$deleteFromPrimitiveList/") {
+            if let (Some(items), Some(gone)) = (target[list].as_array_mut(), value.as_array()) {
+                items.retain(|item| !gone.contains(item));
+            }
+            continue;
+        }
         if name.starts_with('$') {
             continue;
         }
-        match value {
-            Value::Null => {
+        match (value, list_type(name, false)) {
+            (Value::Null, _) => {
                 if let Some(object) = target.as_object_mut() {
                     object.shift_remove(name);
                 }
             }
-            Value::Array(items) if MERGED_BY_NAME.contains(&name.as_str()) => {
-                merge_list(&mut target[name.as_str()], items)
+            (Value::Array(items), ListType::Map(keys)) => {
+                merge_list(&mut target[name.as_str()], items, keys);
             }
-            value => strategic(&mut target[name.as_str()], value),
+            (Value::Array(items), ListType::Set) => {
+                let list = &mut target[name.as_str()];
+                if !list.is_array() {
+                    *list = Value::Array(Vec::new());
+                }
+                if let Some(list) = list.as_array_mut() {
+                    for item in items {
+                        if !list.contains(item) {
+                            list.push(item.clone());
+                        }
+                    }
+                }
+            }
+            (value, _) => strategic(&mut target[name.as_str()], value),
+        }
+    }
+    for (name, value) in fields {
+        if let (Some(list), Some(order)) =
+            (name.strip_prefix("$setElementOrder/"), value.as_array())
+            && let ListType::Map(keys) = list_type(list, false)
+            && let Some(items) = target.get_mut(list).and_then(Value::as_array_mut)
+        {
+            // A stable sort: what the order does not name keeps its place behind what it names.
+            let place = |item: &Value| {
+                order
+                    .iter()
+                    .position(|o| same_item(o, item, &keys[..1]))
+                    .unwrap_or(order.len())
+            };
+            items.sort_by_key(place);
         }
     }
 }
 
-fn merge_list(target: &mut Value, items: &[Value]) {
+fn merge_list(target: &mut Value, items: &[Value], keys: &[&str]) {
     if !target.is_array() || items.iter().any(|item| item["$patch"] == "replace") {
         *target = Value::Array(Vec::new());
     }
@@ -103,7 +142,7 @@ fn merge_list(target: &mut Value, items: &[Value]) {
     for item in items {
         let position = list
             .iter()
-            .position(|existing| existing["name"] == item["name"]);
+            .position(|existing| same_item(existing, item, &keys[..1]));
         match (position, item["$patch"].as_str()) {
             (_, Some("replace")) => {}
             (Some(position), Some("delete")) => {
@@ -111,7 +150,11 @@ fn merge_list(target: &mut Value, items: &[Value]) {
             }
             (None, Some("delete")) => {}
             (Some(position), _) => strategic(&mut list[position], item),
-            (None, _) => list.push(item.clone()),
+            (None, _) => {
+                let mut new = Value::Object(Map::new());
+                strategic(&mut new, item);
+                list.push(new);
+            }
         }
     }
 }
@@ -259,14 +302,41 @@ mod tests {
             ),
         ];
         for (name, patch, expected) in cases {
-            assert_eq!(apply(&object, &patch), expected, "{name}");
+            assert_eq!(apply(&object, &patch, false), expected, "{name}");
         }
+        let custom = apply(&object, &Patch::Strategic(json!({})), true);
+        assert!(matches!(custom, Err(Error::Malformed(_))));
         assert!(matches!(
             apply(
                 &object,
-                &Patch::Json(vec![json!({"op": "frob", "path": "/x"})])
+                &Patch::Json(vec![json!({"op": "frob", "path": "/x"})]),
+                false
             ),
             Err(Error::Malformed(_))
         ));
+    }
+    #[test]
+    fn strategic_lists_of_workloads() {
+        let container = json!({"name": "app", "image": "1", "env": [{"name": "A", "value": "1"}], "ports": [{"containerPort": 80}], "volumeMounts": [{"mountPath": "/a", "name": "v"}]});
+        let object = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}},
+            "template": {"spec": {"containers": [container, {"name": "sidecar", "image": "s"}]}}}});
+        let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}, "template": {"spec": {
+            "$setElementOrder/containers": [{"name": "sidecar"}, {"name": "app"}],
+            "containers": [{"name": "app", "image": "2", "env": [{"name": "B", "value": "2"}], "ports": [{"containerPort": 80, "name": "http"}], "volumeMounts": [{"mountPath": "/b", "name": "w"}]}]}}}});
+        let new = apply(&object, &Patch::Strategic(patch), false).unwrap();
+        assert_eq!(new["spec"]["strategy"], json!({"type": "Recreate"}));
+        let containers = &new["spec"]["template"]["spec"]["containers"];
+        assert_eq!(containers[0]["name"], "sidecar", "the others are kept");
+        assert_eq!(containers[1]["image"], "2");
+        assert_eq!(containers[1]["env"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            containers[1]["ports"],
+            json!([{"containerPort": 80, "name": "http"}])
+        );
+        assert_eq!(containers[1]["volumeMounts"].as_array().unwrap().len(), 2);
+        let finalizers = json!({"metadata": {"finalizers": ["a", "b"]}});
+        let patch = json!({"metadata": {"finalizers": ["c"], "$deleteFromPrimitiveList/finalizers": ["a"]}});
+        let new = apply(&finalizers, &Patch::Strategic(patch), false).unwrap();
+        assert_eq!(new["metadata"]["finalizers"], json!(["b", "c"]));
     }
 }

@@ -16,7 +16,23 @@ pub(super) fn decode(body: &[u8]) -> Option<Value> {
     let (version, kind) = (text(&types, 1), text(&types, 2));
     let mut object = json!({"apiVersion": version, "kind": kind, "metadata": metadata(bytes(&raw, 1).unwrap_or_default())?});
     match kind.as_str() {
-        "ServiceAccount" | "Namespace" | "DeleteOptions" => {}
+        "ServiceAccount" | "Namespace" | "DeleteOptions" | "Eviction" => {}
+        "TokenRequest" => {
+            let spec = fields(bytes(&raw, 2).unwrap_or_default())?;
+            let audiences: Vec<Value> = spec
+                .iter()
+                .filter(|(number, _)| *number == 1)
+                .map(|(_, audience)| String::from_utf8_lossy(audience).into())
+                .collect();
+            object["spec"]["audiences"] = audiences.into();
+            if let Some(seconds) = number(bytes(&raw, 2).unwrap_or_default(), 4) {
+                object["spec"]["expirationSeconds"] = seconds.into();
+            }
+            if let Some(bound) = bytes(&spec, 3) {
+                let bound = fields(bound)?;
+                object["spec"]["boundObjectRef"] = json!({"kind": text(&bound, 1), "apiVersion": text(&bound, 2), "name": text(&bound, 3), "uid": text(&bound, 4)});
+            }
+        }
         "SelfSubjectAccessReview" => {
             let spec = fields(bytes(&raw, 2)?)?;
             if let Some(attributes) = bytes(&spec, 1) {
@@ -41,6 +57,29 @@ pub(super) fn decode(body: &[u8]) -> Option<Value> {
         _ => return None,
     }
     Some(object)
+}
+
+/// The varint field of this number.
+fn number(mut body: &[u8], wanted: u64) -> Option<u64> {
+    while !body.is_empty() {
+        let tag = varint(&mut body)?;
+        match tag & 7 {
+            0 => {
+                let value = varint(&mut body)?;
+                if tag >> 3 == wanted {
+                    return Some(value);
+                }
+            }
+            1 => body = body.get(8..)?,
+            2 => {
+                let length = usize::try_from(varint(&mut body)?).ok()?;
+                body = body.get(length..)?;
+            }
+            5 => body = body.get(4..)?,
+            _ => return None,
+        }
+    }
+    None
 }
 
 fn metadata(body: &[u8]) -> Option<Value> {
@@ -122,6 +161,28 @@ mod tests {
         let mut out = vec![number << 3 | 2, u8::try_from(content.len()).unwrap()];
         out.extend(content);
         out
+    }
+
+    #[test]
+    fn a_token_request() {
+        let types = [
+            field(1, b"authentication.k8s.io/v1"),
+            field(2, b"TokenRequest"),
+        ]
+        .concat();
+        let mut spec = field(1, b"sts.amazonaws.com");
+        spec.extend([4 << 3, 0x90, 0x1c]);
+        let body = [
+            MAGIC.to_vec(),
+            field(1, &types),
+            field(2, &[field(1, b""), field(2, &spec)].concat()),
+        ]
+        .concat();
+        let object = decode(&body).unwrap();
+        assert_eq!(
+            object["spec"],
+            json!({"audiences": ["sts.amazonaws.com"], "expirationSeconds": 3600})
+        );
     }
 
     #[test]

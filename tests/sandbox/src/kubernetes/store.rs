@@ -4,157 +4,35 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::defaults;
+use super::kinds::{self, KINDS};
+use super::managed_fields::{self, Author};
 use super::patch::{self, Patch};
-use super::selector;
-use super::validation::{check_metadata, check_name};
+use super::selector::Selector;
+use super::validation::{check_metadata, check_name, check_object, check_update};
+use super::watch::{Log, Start, Wish};
 use crate::ids::Ids;
+
+pub(crate) use super::failure::Failure;
+pub(crate) use super::kinds::Kind;
 
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 /// Lists kept for continuation; older ones are gone, as after a compaction.
 const SNAPSHOTS: usize = 64;
+/// Revision of an empty cluster.
+const FIRST: u64 = 1000;
 
-/// A resource of the API.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
-    pub(crate) group: &'static str,
-    pub(crate) version: &'static str,
-    pub(crate) kind: &'static str,
-    pub(crate) plural: &'static str,
-    pub(crate) singular: &'static str,
-    pub(crate) short: &'static [&'static str],
-    pub(crate) namespaced: bool,
-}
-
-/// Every resource that is served.
-pub(crate) const KINDS: [Kind; 2] = [
-    Kind {
-        group: "",
-        version: "v1",
-        kind: "Namespace",
-        plural: "namespaces",
-        singular: "namespace",
-        short: &["ns"],
-        namespaced: false,
-    },
-    Kind {
-        group: "",
-        version: "v1",
-        kind: "ServiceAccount",
-        plural: "serviceaccounts",
-        singular: "serviceaccount",
-        short: &["sa"],
-        namespaced: true,
-    },
-];
-
-impl Kind {
-    /// `v1`, or group and version.
-    pub(crate) fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.into()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
-    }
-
-    fn list_kind(&self) -> String {
-        format!("{}List", self.kind)
-    }
-}
-
-/// An error answer: the fields of a `Status`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Failure {
-    pub(crate) code: u16,
-    pub(crate) reason: &'static str,
-    pub(crate) message: String,
-    pub(crate) details: Value,
-}
-
-impl Failure {
-    pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason,
-            message: message.into(),
-            details: json!({}),
-        }
-    }
-
-    fn of(code: u16, reason: &'static str, kind: &Kind, name: &str, message: String) -> Self {
-        let mut details = json!({"name": name, "kind": kind.plural});
-        if !kind.group.is_empty() {
-            details["group"] = kind.group.into();
-        }
-        Self {
-            code,
-            reason,
-            message,
-            details,
-        }
-    }
-
-    fn not_found(kind: &Kind, name: &str) -> Self {
-        Self::of(
-            404,
-            "NotFound",
-            kind,
-            name,
-            format!("{} \"{name}\" not found", qualified(kind)),
-        )
-    }
-
-    fn conflict(kind: &Kind, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
-        Self::of(
-            409,
-            "Conflict",
-            kind,
-            name,
-            format!(
-                "Operation cannot be fulfilled on {} \"{name}\": {why}",
-                qualified(kind)
-            ),
-        )
-    }
-
-    pub(super) fn invalid(
-        kind: &Kind,
-        name: &str,
-        field: &str,
-        reason: &'static str,
-        message: &str,
-    ) -> Self {
-        let mut failure = Self::of(
-            422,
-            "Invalid",
-            kind,
-            name,
-            format!("{} \"{name}\" is invalid: {field}: {message}", kind.kind),
-        );
-        failure.details["kind"] = kind.kind.into();
-        failure.details["causes"] = json!([{"reason": reason, "message": message, "field": field}]);
-        failure
-    }
-
-    /// The body of the answer.
-    pub(crate) fn status(&self) -> Value {
-        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message, "reason": self.reason, "details": self.details, "code": self.code})
-    }
-}
-
-fn qualified(kind: &Kind) -> String {
-    if kind.group.is_empty() {
-        kind.plural.into()
-    } else {
-        format!("{}.{}", kind.plural, kind.group)
-    }
+/// A time as Kubernetes writes it.
+pub(crate) fn timestamp(time: OffsetDateTime) -> String {
+    time.format(TIMESTAMP).unwrap_or_default()
 }
 
 /// What a list request selects.
@@ -168,9 +46,53 @@ pub(crate) struct Selection {
     pub(crate) continuation: String,
 }
 
-type Key = (&'static str, String, String);
+/// Circumstances of a write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write<'a> {
+    /// The field manager.
+    pub(crate) manager: &'a str,
+    pub(crate) now: OffsetDateTime,
+    /// Everything but the storing is done.
+    pub(crate) dry_run: bool,
+    /// Empty, or `status`: then nothing but the status is written.
+    pub(crate) subresource: &'a str,
+}
 
-/// The objects by resource, namespace and name, and the revision they are at.
+impl<'a> Write<'a> {
+    /// A write of the whole object.
+    pub(crate) const fn by(manager: &'a str, now: OffsetDateTime) -> Self {
+        Self {
+            manager,
+            now,
+            dry_run: false,
+            subresource: "",
+        }
+    }
+
+    /// The same, of the status.
+    pub(crate) const fn status(self) -> Self {
+        Self {
+            subresource: "status",
+            ..self
+        }
+    }
+}
+
+/// What happened to an object, for those who watch the state of a cluster from inside.
+#[derive(Clone, Debug)]
+pub(crate) struct Transition {
+    pub(crate) kind: &'static Kind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// `created`, `changed` or `deleted`.
+    pub(crate) what: &'static str,
+    /// The object after it; before it, if it is gone.
+    pub(crate) object: Value,
+}
+
+type Key = (&'static str, &'static str, String, String);
+
+/// The objects by group, resource, namespace and name, and the revision they are at.
 #[derive(Debug)]
 pub(crate) struct Store {
     objects: BTreeMap<Key, Value>,
@@ -179,16 +101,22 @@ pub(crate) struct Store {
     /// Lists under continuation by their number: the revision and all objects.
     snapshots: BTreeMap<u64, (u64, Vec<Value>)>,
     last_snapshot: u64,
+    custom: Vec<&'static Kind>,
+    log: Log,
+    transitions: Vec<Transition>,
 }
 
 impl Default for Store {
     fn default() -> Self {
         Self {
             objects: BTreeMap::new(),
-            revision: 1000,
+            revision: FIRST,
             ids: Ids::random(),
             snapshots: BTreeMap::new(),
             last_snapshot: 0,
+            custom: Vec::new(),
+            log: Log::at(FIRST),
+            transitions: Vec::new(),
         }
     }
 }
@@ -198,64 +126,121 @@ impl Store {
         self.objects.values()
     }
 
-    fn key(kind: &Kind, namespace: &str, name: &str) -> Key {
-        // KINDS is the only source of kinds, so its static names are found again.
-        let plural = KINDS.iter().find(|k| *k == kind).map_or("", |k| k.plural);
-        (
-            plural,
-            if kind.namespaced {
-                namespace.into()
-            } else {
-                String::new()
-            },
-            name.into(),
-        )
+    /// Every kind that is served.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static Kind> {
+        KINDS.iter().chain(self.custom.iter().copied())
     }
 
-    pub(crate) fn get(&self, kind: &Kind, namespace: &str, name: &str) -> Result<Value, Failure> {
-        self.objects
-            .get(&Self::key(kind, namespace, name))
+    /// The kind of this group and resource name.
+    pub(crate) fn kind(&self, group: &str, plural: &str) -> Option<&'static Kind> {
+        self.kinds()
+            .find(|k| k.group == group && k.plural == plural)
+    }
+
+    /// Identifiers of this cluster.
+    pub(crate) const fn ids(&mut self) -> &mut Ids {
+        &mut self.ids
+    }
+
+    /// Counts the changes.
+    pub(crate) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Says who owns which fields of an object.
+    pub(crate) fn own(
+        &mut self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        managers: Value,
+    ) {
+        if let Some(object) = self.objects.get_mut(&Self::key(kind, namespace, name)) {
+            object["metadata"]["managedFields"] = managers;
+        }
+    }
+
+    /// What has happened since this was asked last.
+    pub(crate) fn take_transitions(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.transitions)
+    }
+
+    /// Forgets history: old watches and continuations expire.
+    pub(crate) fn compact(&mut self) {
+        self.log.compact(self.revision);
+        self.snapshots.clear();
+    }
+
+    /// Sends the bookmarks that are due to watches.
+    pub(crate) fn bookmark(&mut self, now: OffsetDateTime) {
+        self.log.bookmark(self.revision, now);
+    }
+
+    fn key(kind: &'static Kind, namespace: &str, name: &str) -> Key {
+        let namespace = if kind.namespaced { namespace } else { "" };
+        (kind.group, kind.plural, namespace.into(), name.into())
+    }
+
+    pub(crate) fn get(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, Failure> {
+        self.find(kind, namespace, name)
             .cloned()
             .ok_or_else(|| Failure::not_found(kind, name))
     }
 
-    /// Creates an object; with `dry_run` everything but the storing is done.
+    /// An object, if it exists.
+    pub(crate) fn find(&self, kind: &'static Kind, namespace: &str, name: &str) -> Option<&Value> {
+        self.objects.get(&Self::key(kind, namespace, name))
+    }
+
+    /// All objects of a kind, ordered by namespace and name.
+    pub(crate) fn items(&self, kind: &'static Kind) -> impl Iterator<Item = &Value> {
+        let from = (kind.group, kind.plural, String::new(), String::new());
+        self.objects
+            .range(from..)
+            .take_while(move |((group, plural, ..), _)| {
+                (*group, *plural) == (kind.group, kind.plural)
+            })
+            .map(|(_, object)| object)
+    }
+
+    /// Creates an object; in a dry run everything but the storing is done.
     pub(crate) fn create(
         &mut self,
-        kind: &Kind,
+        kind: &'static Kind,
+        namespace: &str,
+        object: Value,
+        write: &Write<'_>,
+    ) -> Result<Value, Failure> {
+        self.insert(kind, namespace, object, write, true)
+    }
+
+    fn insert(
+        &mut self,
+        kind: &'static Kind,
         namespace: &str,
         mut object: Value,
-        now: OffsetDateTime,
-        dry_run: bool,
+        write: &Write<'_>,
+        track: bool,
     ) -> Result<Value, Failure> {
         let metadata = metadata_of(kind, namespace, &mut object)?;
-        if metadata
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .is_empty()
-            && let Some(prefix) = metadata
-                .get("generateName")
-                .and_then(Value::as_str)
-                .filter(|p| !p.is_empty())
-        {
-            let name = format!("{prefix}{}", self.ids.name_suffix());
-            metadata.insert("name".into(), name.into());
+        if text(metadata, "name").is_empty() {
+            let prefix = text(metadata, "generateName").to_owned();
+            if !prefix.is_empty() {
+                let name = format!("{prefix}{}", self.ids.name_suffix());
+                metadata.insert("name".into(), name.into());
+            }
         }
-        let name = metadata
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
+        let name = text(metadata, "name").to_owned();
         if kind.namespaced {
             self.get(&KINDS[0], "", namespace)?;
         }
         check_name(kind, &name)?;
-        if metadata
-            .get("resourceVersion")
-            .and_then(Value::as_str)
-            .is_some_and(|v| !v.is_empty())
-        {
+        if !text(metadata, "resourceVersion").is_empty() {
             return Err(Failure::new(
                 500,
                 "InternalError",
@@ -263,10 +248,10 @@ impl Store {
             ));
         }
         metadata.insert("uid".into(), self.ids.uuid().into());
-        metadata.insert(
-            "creationTimestamp".into(),
-            now.format(TIMESTAMP).unwrap_or_default().into(),
-        );
+        metadata.insert("creationTimestamp".into(), timestamp(write.now).into());
+        if kind.has_generation() {
+            metadata.insert("generation".into(), 1.into());
+        }
         check_metadata(kind, &name, metadata)?;
         object["apiVersion"] = kind.api_version().into();
         object["kind"] = kind.kind.into();
@@ -275,67 +260,94 @@ impl Store {
             object["spec"] = json!({"finalizers": ["kubernetes"]});
             object["status"] = json!({"phase": "Active"});
         }
+        defaults::set(kind, &mut object);
+        check_object(kind, &name, &object)?;
         let key = Self::key(kind, namespace, &name);
         if self.objects.contains_key(&key) {
-            return Err(Failure::of(
-                409,
-                "AlreadyExists",
-                kind,
-                &name,
-                format!("{} \"{name}\" already exists", qualified(kind)),
-            ));
+            return Err(Failure::already_exists(kind, &name));
         }
-        if dry_run {
+        if track {
+            let time = timestamp(write.now);
+            managed_fields::track(None, &mut object, &author(kind, write, &time));
+        }
+        if write.dry_run {
             return Ok(object);
         }
-        self.revision += 1;
-        object["metadata"]["resourceVersion"] = self.revision.to_string().into();
-        self.objects.insert(key, object.clone());
+        self.put(kind, key, None, &mut object, write.now);
         if kind.plural == "namespaces" {
             // What the service account controller does.
-            self.create(
-                &KINDS[1],
-                &name,
-                json!({"metadata": {"name": "default"}}),
-                now,
-                false,
-            )?;
+            let account = json!({"metadata": {"name": "default"}});
+            let write = Write::by("kube-controller-manager", write.now);
+            self.create(&KINDS[1], &name, account, &write)?;
         }
         Ok(object)
+    }
+
+    /// Stores an object under a new revision and tells everybody.
+    fn put(
+        &mut self,
+        kind: &'static Kind,
+        key: Key,
+        old: Option<&Value>,
+        object: &mut Value,
+        now: OffsetDateTime,
+    ) {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = self.revision.to_string().into();
+        self.transitions.push(Transition {
+            kind,
+            namespace: key.2.clone(),
+            name: key.3.clone(),
+            what: if old.is_some() { "changed" } else { "created" },
+            object: object.clone(),
+        });
+        self.log.record(self.revision, kind, old, Some(object), now);
+        self.objects.insert(key, object.clone());
+        if kind.plural == "customresourcedefinitions" {
+            self.define();
+        }
+    }
+
+    fn define(&mut self) {
+        let definitions = kinds::built_in("customresourcedefinitions");
+        self.custom = self.items(definitions).filter_map(kinds::custom).collect();
     }
 
     /// Replaces an object as a PUT does: what the body leaves out is gone.
     pub(crate) fn replace(
         &mut self,
-        kind: &Kind,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        object: Value,
+        write: &Write<'_>,
+    ) -> Result<Value, Failure> {
+        self.change(kind, namespace, name, object, write, true)
+    }
+
+    fn change(
+        &mut self,
+        kind: &'static Kind,
         namespace: &str,
         name: &str,
         mut object: Value,
-        dry_run: bool,
+        write: &Write<'_>,
+        track: bool,
     ) -> Result<Value, Failure> {
         let old = self.get(kind, namespace, name)?;
         let metadata = metadata_of(kind, namespace, &mut object)?;
-        if metadata.get("name").and_then(Value::as_str) != Some(name) {
+        if text(metadata, "name") != name {
             let message = format!(
                 "the name of the object ({}) does not match the name on the URL ({name})",
-                metadata
-                    .get("name")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
+                text(metadata, "name")
             );
-            return Err(Failure::new(400, "BadRequest", message));
+            return Err(Failure::bad_request(message));
         }
-        let given = |field: &str| {
-            metadata
-                .get(field)
-                .and_then(Value::as_str)
-                .filter(|v| !v.is_empty())
-                .map(str::to_owned)
+        let stale = |field: &str| {
+            let given = text(metadata, field);
+            !given.is_empty() && old["metadata"][field] != given
         };
-        if given("resourceVersion")
-            .is_some_and(|v| old["metadata"]["resourceVersion"] != v.as_str())
-            || given("uid").is_some_and(|v| old["metadata"]["uid"] != v.as_str())
-        {
+        if stale("resourceVersion") || stale("uid") {
             return Err(Failure::conflict(kind, name));
         }
         check_metadata(kind, name, metadata)?;
@@ -344,36 +356,66 @@ impl Store {
             "creationTimestamp",
             "resourceVersion",
             "deletionTimestamp",
+            "generation",
         ] {
             match &old["metadata"][field] {
-                Value::Null => metadata.remove(field),
+                Value::Null => metadata.shift_remove(field),
                 value => metadata.insert(field.into(), value.clone()),
             };
         }
+        if write.subresource == "status" {
+            let mut whole = old.clone();
+            whole["status"] = object["status"].take();
+            whole["metadata"]["managedFields"] = object["metadata"]["managedFields"].take();
+            object = whole;
+        } else if kind.status {
+            set_or_remove(&mut object, "status", old["status"].clone());
+        }
+        if object["metadata"]["managedFields"].is_null() {
+            set_or_remove(
+                &mut object["metadata"],
+                "managedFields",
+                old["metadata"]["managedFields"].clone(),
+            );
+        }
         object["apiVersion"] = kind.api_version().into();
         object["kind"] = kind.kind.into();
-        if object == old || dry_run {
+        defaults::set(kind, &mut object);
+        check_object(kind, name, &object)?;
+        if write.subresource.is_empty() {
+            check_update(kind, name, &old, &object)?;
+        }
+        if same_but_for_owners(&old, &object, track) {
+            return Ok(old);
+        }
+        if kind.has_generation() && without_metadata(&old) != without_metadata(&object) {
+            let generation = old["metadata"]["generation"].as_u64().unwrap_or(1) + 1;
+            object["metadata"]["generation"] = generation.into();
+        }
+        if track {
+            let time = timestamp(write.now);
+            managed_fields::track(Some(&old), &mut object, &author(kind, write, &time));
+        }
+        if write.dry_run {
             return Ok(object);
         }
-        self.revision += 1;
-        object["metadata"]["resourceVersion"] = self.revision.to_string().into();
-        self.objects
-            .insert(Self::key(kind, namespace, name), object.clone());
+        let key = Self::key(kind, namespace, name);
+        self.put(kind, key, Some(&old), &mut object, write.now);
         Ok(object)
     }
 
     /// Applies a patch to an object. A `resourceVersion` in the result that is not the present one is a conflict.
     pub(crate) fn patch(
         &mut self,
-        kind: &Kind,
+        kind: &'static Kind,
         namespace: &str,
         name: &str,
         patch: &Patch,
-        dry_run: bool,
+        write: &Write<'_>,
     ) -> Result<Value, Failure> {
         let old = self.get(kind, namespace, name)?;
-        let new = patch::apply(&old, patch).map_err(|error| match error {
-            patch::Error::Malformed(message) => Failure::new(400, "BadRequest", message),
+        let new = patch::apply(&old, patch, kind.is_custom()).map_err(|error| match error {
+            patch::Error::Malformed(message) => Failure::bad_request(message),
             patch::Error::Rejected => Failure::of(
                 422,
                 "Invalid",
@@ -382,79 +424,224 @@ impl Store {
                 "the server rejected our request due to an error in our request".into(),
             ),
         })?;
-        self.replace(kind, namespace, name, new, dry_run)
+        self.replace(kind, namespace, name, new, write)
     }
 
-    /// Deletes an object and, for a namespace, all that is in it. Answers the object, as the API server does for service accounts.
+    /// Server-side apply; the second part of the answer is whether the object was created.
+    pub(crate) fn apply(
+        &mut self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        mut config: Value,
+        force: bool,
+        write: &Write<'_>,
+    ) -> Result<(Value, bool), Failure> {
+        if config["metadata"]["managedFields"]
+            .as_array()
+            .is_some_and(|list| !list.is_empty())
+        {
+            return Err(Failure::bad_request("metadata.managedFields must be nil"));
+        }
+        let metadata = metadata_of(kind, namespace, &mut config)?;
+        metadata
+            .entry("name")
+            .or_insert_with(|| name.to_owned().into());
+        if text(metadata, "name") != name {
+            let message = format!(
+                "the name of the object ({}) does not match the name on the URL ({name})",
+                text(metadata, "name")
+            );
+            return Err(Failure::bad_request(message));
+        }
+        let live = self.find(kind, namespace, name).cloned();
+        if live.is_none() && kind.namespaced {
+            self.get(&KINDS[0], "", namespace)?;
+        }
+        let time = timestamp(write.now);
+        let merged =
+            managed_fields::apply(live.as_ref(), &config, &author(kind, write, &time), force)
+                .map_err(|conflicts| Failure::field_conflict(&conflicts))?;
+        match live {
+            None => self
+                .insert(kind, namespace, merged, write, false)
+                .map(|object| (object, true)),
+            Some(_) => self
+                .change(kind, namespace, name, merged, write, false)
+                .map(|object| (object, false)),
+        }
+    }
+
+    /// Changes an object from inside, as a controller does; what does not exist is left alone.
+    pub(crate) fn modify(
+        &mut self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        write: &Write<'_>,
+        change: impl FnOnce(&mut Value),
+    ) {
+        if let Some(mut object) = self.find(kind, namespace, name).cloned() {
+            change(&mut object);
+            // A controller writes what it has read, so the only refusals are those of seeded nonsense, which then stays as it is.
+            let _ = self.replace(kind, namespace, name, object, write);
+        }
+    }
+
+    /// Deletes an object, for a namespace all that is in it, and what it owns. Answers the object where the API server does, else a
+    /// `Status`.
     pub(crate) fn delete(
         &mut self,
-        kind: &Kind,
+        kind: &'static Kind,
         namespace: &str,
         name: &str,
         options: &Value,
-        dry_run: bool,
+        write: &Write<'_>,
     ) -> Result<Value, Failure> {
         let mut old = self.get(kind, namespace, name)?;
-        for field in ["uid", "resourceVersion"] {
+        for (field, label) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
             if let Some(wanted) = options["preconditions"][field].as_str()
                 && old["metadata"][field] != wanted
             {
                 let found = old["metadata"][field].as_str().unwrap_or_default();
-                let label = if field == "uid" {
-                    "UID"
-                } else {
-                    "ResourceVersion"
-                };
                 let message = format!(
                     "Operation cannot be fulfilled on {} \"{name}\": Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {found}",
-                    qualified(kind)
+                    kind.qualified()
                 );
                 return Err(Failure::of(409, "Conflict", kind, name, message));
             }
         }
-        if dry_run {
-            return Ok(old);
+        let uid = old["metadata"]["uid"].clone();
+        if !write.dry_run {
+            self.remove(kind, namespace, name, write.now);
+            if options["propagationPolicy"] != "Orphan" {
+                self.collect_garbage(&uid, write.now);
+            } else {
+                self.orphan(&uid, write);
+            }
+            if kind.plural == "namespaces" {
+                let inside: Vec<Key> = self
+                    .objects
+                    .keys()
+                    .filter(|(_, _, ns, _)| ns == name)
+                    .cloned()
+                    .collect();
+                for (group, plural, ns, name) in inside {
+                    if let Some(kind) = self.kind(group, plural) {
+                        self.remove(kind, &ns, &name, write.now);
+                    }
+                }
+            }
         }
+        Ok(match kind.plural {
+            "namespaces" => {
+                old["status"]["phase"] = "Terminating".into();
+                old
+            }
+            "serviceaccounts" | "pods" | "services" => old,
+            _ => {
+                let mut details = json!({"name": name, "kind": kind.plural, "uid": uid});
+                if !kind.group.is_empty() {
+                    details["group"] = kind.group.into();
+                }
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
+            }
+        })
+    }
+
+    fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str, now: OffsetDateTime) {
+        let key = Self::key(kind, namespace, name);
+        let Some(old) = self.objects.remove(&key) else {
+            return;
+        };
         self.revision += 1;
-        self.objects.remove(&Self::key(kind, namespace, name));
-        if kind.plural == "namespaces" {
-            self.objects.retain(|(_, ns, _), _| ns != name);
-            old["status"]["phase"] = "Terminating".into();
+        self.log.record(self.revision, kind, Some(&old), None, now);
+        self.transitions.push(Transition {
+            kind,
+            namespace: key.2,
+            name: key.3,
+            what: "deleted",
+            object: old,
+        });
+        if kind.plural == "customresourcedefinitions" {
+            self.define();
         }
-        Ok(old)
+    }
+
+    fn owned_by(&self, uid: &Value) -> Vec<Key> {
+        self.objects
+            .iter()
+            .filter(|(_, object)| {
+                let owners = object["metadata"]["ownerReferences"].as_array();
+                owners.into_iter().flatten().any(|o| o["uid"] == *uid)
+            })
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// What the garbage collector does: the owned go with their owner.
+    fn collect_garbage(&mut self, uid: &Value, now: OffsetDateTime) {
+        for key in self.owned_by(uid) {
+            let Some(kind) = self.kind(key.0, key.1) else {
+                continue;
+            };
+            let owned = self.objects.get(&key).map(|o| o["metadata"]["uid"].clone());
+            self.remove(kind, &key.2, &key.3, now);
+            if let Some(owned) = owned {
+                self.collect_garbage(&owned, now);
+            }
+        }
+    }
+
+    fn orphan(&mut self, uid: &Value, write: &Write<'_>) {
+        for key in self.owned_by(uid) {
+            if let Some(kind) = self.kind(key.0, key.1) {
+                self.modify(kind, &key.2, &key.3, write, |object| {
+                    if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
+                        owners.retain(|o| o["uid"] != *uid);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Starts a watch.
+    pub(super) fn watch(
+        &mut self,
+        wish: Wish,
+        start: Start,
+        now: OffsetDateTime,
+    ) -> UnboundedReceiver<Bytes> {
+        let Self {
+            objects,
+            log,
+            revision,
+            ..
+        } = self;
+        let (group, plural) = (wish.kind.group, wish.kind.plural);
+        let of_kind = objects
+            .iter()
+            .filter(move |((g, p, ..), _)| (*g, *p) == (group, plural))
+            .map(|(_, object)| object);
+        log.watch(wish, start, *revision, of_kind, now)
     }
 
     /// A page of a list. All pages of one list show the objects as they were at the first.
-    pub(crate) fn list(&mut self, kind: &Kind, selection: &Selection) -> Result<Value, Failure> {
+    pub(crate) fn list(
+        &mut self,
+        kind: &'static Kind,
+        selection: &Selection,
+    ) -> Result<Value, Failure> {
         let (number, revision, offset, items) = if selection.continuation.is_empty() {
-            let labels = selector::parse(&selection.label_selector)?;
-            let fields = selector::parse(&selection.field_selector)?;
+            let selector =
+                Selector::read(kind, &selection.label_selector, &selection.field_selector)?;
             let items: Vec<Value> = self
-                .objects
-                .iter()
-                .filter(|((plural, ns, _), _)| {
-                    *plural == kind.plural
-                        && (selection.namespace.is_empty() || *ns == selection.namespace)
-                })
-                .map(|(_, object)| object)
+                .items(kind)
                 .filter(|object| {
-                    labels.iter().all(|term| {
-                        term.holds(
-                            object["metadata"]["labels"]
-                                .get(&term.key)
-                                .and_then(Value::as_str),
-                        )
-                    })
+                    selection.namespace.is_empty()
+                        || object["metadata"]["namespace"] == *selection.namespace
                 })
-                .filter(|object| {
-                    fields.iter().all(|term| {
-                        term.holds(
-                            term.key
-                                .strip_prefix("metadata.")
-                                .and_then(|field| object["metadata"][field].as_str()),
-                        )
-                    })
-                })
+                .filter(|object| selector.selects(object))
                 .cloned()
                 .collect();
             (None, self.revision, 0, items)
@@ -502,6 +689,57 @@ impl Store {
     }
 }
 
+fn text<'m>(metadata: &'m Map<String, Value>, field: &str) -> &'m str {
+    metadata
+        .get(field)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+fn author<'a>(kind: &'a Kind, write: &Write<'a>, time: &'a str) -> Author<'a> {
+    Author {
+        manager: write.manager,
+        kind,
+        subresource: write.subresource,
+        time,
+    }
+}
+
+fn set_or_remove(object: &mut Value, field: &str, value: Value) {
+    if let Some(map) = object.as_object_mut() {
+        if value.is_null() {
+            map.shift_remove(field);
+        } else {
+            map.insert(field.into(), value);
+        }
+    }
+}
+
+/// Whether nothing has changed. Owners count only where they are the point, as in server-side apply.
+fn same_but_for_owners(old: &Value, new: &Value, ignore_owners: bool) -> bool {
+    let bare = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            if ignore_owners {
+                metadata.shift_remove("managedFields");
+            }
+            metadata.shift_remove("resourceVersion");
+        }
+        object
+    };
+    bare(old) == bare(new)
+}
+
+/// What the generation counts changes of: all but metadata and status.
+fn without_metadata(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(map) = object.as_object_mut() {
+        map.shift_remove("metadata");
+        map.shift_remove("status");
+    }
+    object
+}
+
 /// The metadata of a body, with the namespace of the URL in it.
 fn metadata_of<'o>(
     kind: &Kind,
@@ -547,7 +785,7 @@ fn metadata_of<'o>(
         }
         metadata.insert("namespace".into(), namespace.into());
     } else {
-        metadata.remove("namespace");
+        metadata.shift_remove("namespace");
     }
     // Empty maps are not stored.
     for field in ["annotations", "labels"] {
@@ -555,290 +793,11 @@ fn metadata_of<'o>(
             .get(field)
             .is_some_and(|v| v.is_null() || v.as_object().is_some_and(Map::is_empty))
         {
-            metadata.remove(field);
+            metadata.shift_remove(field);
         }
     }
     Ok(metadata)
 }
 
 #[cfg(test)]
-mod tests {
-    use time::macros::datetime;
-
-    use super::*;
-
-    const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
-    const SA: &Kind = &KINDS[1];
-
-    fn store() -> Store {
-        let mut store = Store::default();
-        store
-            .create(
-                &KINDS[0],
-                "",
-                json!({"metadata": {"name": "payments"}}),
-                NOW,
-                false,
-            )
-            .unwrap();
-        store
-    }
-
-    fn add(store: &mut Store, name: &str) -> Value {
-        store
-            .create(
-                SA,
-                "payments",
-                json!({"metadata": {"name": name, "labels": {"app": name}}}),
-                NOW,
-                false,
-            )
-            .unwrap()
-    }
-
-    #[test]
-    fn creation_is_checked() {
-        let mut store = store();
-        add(&mut store, "api");
-        let cases = [
-            (
-                "duplicate",
-                "payments",
-                json!({"metadata": {"name": "api"}}),
-                409,
-                "serviceaccounts \"api\" already exists",
-            ),
-            (
-                "bad name",
-                "payments",
-                json!({"metadata": {"name": "Bad_Name"}}),
-                422,
-                "ServiceAccount \"Bad_Name\" is invalid: metadata.name: Invalid value",
-            ),
-            (
-                "no name",
-                "payments",
-                json!({"metadata": {}}),
-                422,
-                "name or generateName is required",
-            ),
-            (
-                "no namespace",
-                "nowhere",
-                json!({"metadata": {"name": "x"}}),
-                404,
-                "namespaces \"nowhere\" not found",
-            ),
-            (
-                "other namespace",
-                "payments",
-                json!({"metadata": {"name": "x", "namespace": "default"}}),
-                400,
-                "does not match the namespace sent",
-            ),
-            (
-                "other kind",
-                "payments",
-                json!({"kind": "Pod", "metadata": {"name": "x"}}),
-                400,
-                "expected ServiceAccount",
-            ),
-        ];
-        for (name, namespace, object, code, message) in cases {
-            let failure = store.create(SA, namespace, object, NOW, false).unwrap_err();
-            assert_eq!(failure.code, code, "{name}");
-            assert!(
-                failure.message.contains(message),
-                "{name}: {}",
-                failure.message
-            );
-        }
-        store
-            .create(
-                SA,
-                "payments",
-                json!({"metadata": {"name": "dry"}}),
-                NOW,
-                true,
-            )
-            .unwrap();
-        assert_eq!(
-            store.get(SA, "payments", "dry").unwrap_err().code,
-            404,
-            "a dry run stores nothing"
-        );
-        assert!(
-            store.get(SA, "payments", "default").is_ok(),
-            "every namespace has its default service account"
-        );
-    }
-
-    #[test]
-    fn stale_writes_conflict_and_no_ops_do_nothing() {
-        let mut store = store();
-        let first = add(&mut store, "api");
-        let annotate = |value: Value, version: &Value| {
-            Patch::Merge(
-                json!({"metadata": {"annotations": {"k": value}, "resourceVersion": version}}),
-            )
-        };
-        let version = &first["metadata"]["resourceVersion"];
-        let second = store
-            .patch(SA, "payments", "api", &annotate("v".into(), version), false)
-            .unwrap();
-        assert_ne!(&second["metadata"]["resourceVersion"], version);
-        let failure = store
-            .patch(
-                SA,
-                "payments",
-                "api",
-                &annotate(Value::Null, version),
-                false,
-            )
-            .unwrap_err();
-        assert_eq!(
-            failure.message,
-            "Operation cannot be fulfilled on serviceaccounts \"api\": the object has been modified; please apply your changes to the latest version and try again"
-        );
-        assert_eq!(
-            store
-                .replace(SA, "payments", "api", first.clone(), false)
-                .unwrap_err()
-                .code,
-            409
-        );
-        let again = store
-            .patch(
-                SA,
-                "payments",
-                "api",
-                &annotate("v".into(), &Value::Null),
-                false,
-            )
-            .unwrap();
-        assert_eq!(
-            again, second,
-            "a patch that changes nothing keeps the version"
-        );
-        let gone = store
-            .patch(
-                SA,
-                "payments",
-                "api",
-                &annotate(Value::Null, &second["metadata"]["resourceVersion"]),
-                false,
-            )
-            .unwrap();
-        assert_eq!(gone["metadata"].get("annotations"), None);
-        let guarded = Patch::Json(vec![
-            json!({"op": "remove", "path": "/metadata/annotations/k"}),
-        ]);
-        assert_eq!(
-            store
-                .patch(SA, "payments", "api", &guarded, false)
-                .unwrap_err()
-                .code,
-            422
-        );
-        assert_eq!(
-            store
-                .delete(
-                    SA,
-                    "payments",
-                    "api",
-                    &json!({"preconditions": {"uid": "other"}}),
-                    false
-                )
-                .unwrap_err()
-                .code,
-            409
-        );
-        assert_eq!(
-            store
-                .delete(SA, "payments", "api", &json!({}), false)
-                .unwrap()["kind"],
-            "ServiceAccount"
-        );
-    }
-
-    #[test]
-    fn pages_show_one_moment() {
-        let mut store = store();
-        for n in 0..120 {
-            add(&mut store, &format!("sa-{n:03}"));
-        }
-        let mut selection = Selection {
-            namespace: "payments".into(),
-            limit: 50,
-            ..Selection::default()
-        };
-        let first = store.list(SA, &selection).unwrap();
-        assert_eq!(
-            (
-                first["items"].as_array().unwrap().len(),
-                &first["metadata"]["remainingItemCount"]
-            ),
-            (50, &json!(71))
-        );
-        store
-            .delete(SA, "payments", "sa-119", &json!({}), false)
-            .unwrap();
-        let mut names = 50;
-        let mut last = first.clone();
-        while let Some(token) = last["metadata"]["continue"].as_str() {
-            selection.continuation = token.into();
-            last = store.list(SA, &selection).unwrap();
-            names += last["items"].as_array().unwrap().len();
-            assert_eq!(
-                last["metadata"]["resourceVersion"],
-                first["metadata"]["resourceVersion"]
-            );
-        }
-        assert_eq!(names, 121, "an object deleted meanwhile is still shown");
-        selection.continuation = "garbage".into();
-        assert_eq!(store.list(SA, &selection).unwrap_err().code, 400);
-    }
-
-    #[test]
-    fn selectors() {
-        let mut store = store();
-        for name in ["api", "web"] {
-            add(&mut store, name);
-        }
-        let cases = [
-            ("app=api", "", vec!["api"]),
-            ("app!=api", "", vec!["default", "web"]),
-            ("app in (api, web)", "", vec!["api", "web"]),
-            ("!app", "", vec!["default"]),
-            ("app,app notin (web)", "", vec!["api"]),
-            ("", "metadata.name=web", vec!["web"]),
-        ];
-        for (labels, fields, expected) in cases {
-            let selection = Selection {
-                namespace: "payments".into(),
-                label_selector: labels.into(),
-                field_selector: fields.into(),
-                ..Selection::default()
-            };
-            let list = store.list(SA, &selection).unwrap();
-            let names: Vec<&str> = list["items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|i| i["metadata"]["name"].as_str().unwrap())
-                .collect();
-            assert_eq!(names, expected, "{labels} {fields}");
-        }
-        assert!(
-            store
-                .list(
-                    SA,
-                    &Selection {
-                        label_selector: "a b".into(),
-                        ..Selection::default()
-                    }
-                )
-                .is_err()
-        );
-    }
-}
+mod tests;

@@ -90,3 +90,125 @@ pub(super) fn check_metadata(
     }
     Ok(())
 }
+
+/// The pod template of a workload, or the pod itself.
+pub(crate) fn pod_spec_path(kind: &Kind) -> Option<&'static str> {
+    Some(match kind.plural {
+        "pods" => "/spec",
+        "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs" => {
+            "/spec/template/spec"
+        }
+        "cronjobs" => "/spec/jobTemplate/spec/template/spec",
+        _ => return None,
+    })
+}
+
+/// What is required of a kind beyond its metadata.
+pub(super) fn check_object(kind: &Kind, name: &str, object: &Value) -> Result<(), Failure> {
+    if let Some(path) = pod_spec_path(kind).filter(|_| !kind.is_custom()) {
+        let field = |rest: &str| format!("{}.{rest}", path[1..].replace('/', "."));
+        let required = |field: &str| {
+            Failure::invalid(kind, name, field, "FieldValueRequired", "Required value")
+        };
+        let spec = object.pointer(path).unwrap_or(&Value::Null);
+        let containers = spec["containers"].as_array().map_or(&[][..], Vec::as_slice);
+        if containers.is_empty() {
+            return Err(required(&field("containers")));
+        }
+        for (index, container) in containers.iter().enumerate() {
+            for member in ["name", "image"] {
+                if container[member].as_str().unwrap_or_default().is_empty() {
+                    return Err(required(&field(&format!("containers[{index}].{member}"))));
+                }
+            }
+        }
+    }
+    if ["deployments", "replicasets", "statefulsets", "daemonsets"].contains(&kind.plural)
+        && !kind.is_custom()
+    {
+        let (selector, template) = (&object["spec"]["selector"], &object["spec"]["template"]);
+        if selector["matchLabels"].is_null() && selector["matchExpressions"].is_null() {
+            return Err(Failure::invalid(
+                kind,
+                name,
+                "spec.selector",
+                "FieldValueRequired",
+                "Required value",
+            ));
+        }
+        let labels = &template["metadata"]["labels"];
+        if !super::selector::matches(selector, labels) {
+            let message =
+                format!("Invalid value: {labels}: `selector` does not match template `labels`");
+            return Err(Failure::invalid(
+                kind,
+                name,
+                "spec.template.metadata.labels",
+                "FieldValueInvalid",
+                &message,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What must not change once an object exists.
+pub(super) fn check_update(
+    kind: &Kind,
+    name: &str,
+    old: &Value,
+    new: &Value,
+) -> Result<(), Failure> {
+    let fixed: &[&str] = match kind.plural {
+        _ if kind.is_custom() => &[],
+        "deployments" | "replicasets" | "daemonsets" => &["selector"],
+        "statefulsets" => &["selector", "serviceName", "podManagementPolicy"],
+        "jobs" => &["selector", "template", "completions"],
+        "pods" => {
+            let bare = |pod: &Value| {
+                let mut spec = pod["spec"].clone();
+                for list in ["containers", "initContainers"] {
+                    for container in spec[list].as_array_mut().into_iter().flatten() {
+                        container["image"] = Value::Null;
+                    }
+                    if spec[list].is_null() {
+                        spec.as_object_mut().map(|s| s.shift_remove(list));
+                    }
+                }
+                for field in [
+                    "activeDeadlineSeconds",
+                    "tolerations",
+                    "nodeName",
+                    "ephemeralContainers",
+                ] {
+                    spec.as_object_mut().map(|s| s.shift_remove(field));
+                }
+                spec
+            };
+            if bare(old) == bare(new) {
+                return Ok(());
+            }
+            return Err(Failure::invalid(
+                kind,
+                name,
+                "spec",
+                "FieldValueForbidden",
+                "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+            ));
+        }
+        _ => &[],
+    };
+    for field in fixed {
+        if old["spec"][*field] != new["spec"][*field] {
+            let message = format!("Invalid value: {}: field is immutable", new["spec"][*field]);
+            return Err(Failure::invalid(
+                kind,
+                name,
+                &format!("spec.{field}"),
+                "FieldValueInvalid",
+                &message,
+            ));
+        }
+    }
+    Ok(())
+}

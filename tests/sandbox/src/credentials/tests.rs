@@ -1,0 +1,390 @@
+//! Migrations that keep every pod's credentials working, and the ways in which they do not.
+
+use serde_json::{Value, json};
+
+use crate::{Options, Sandbox, seeds};
+
+const API: &str = "arn:aws:iam::123456789012:role/payments-api";
+const ISSUER: &str = "oidc.eks.us-east-1.amazonaws.com/id/D539D4633E53DE1B716D3041E9F0A2B7";
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    sandbox.seed(seeds::demo()).unwrap();
+    sandbox
+}
+
+fn irsa(account: &str) -> Value {
+    json!({"Effect": "Allow", "Principal": {"Federated": format!("arn:aws:iam::123456789012:oidc-provider/{ISSUER}")}, "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {format!("{ISSUER}:sub"): format!("system:serviceaccount:payments:{account}"), format!("{ISSUER}:aud"): "sts.amazonaws.com"}}})
+}
+
+fn pods(condition: Value) -> Value {
+    let mut statement = json!({"Sid": "P", "Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]});
+    if !condition.is_null() {
+        statement["Condition"] = condition;
+    }
+    statement
+}
+
+fn trust(sandbox: &Sandbox, role: &str, statements: Value) {
+    let document = json!({"Version": "2012-10-17", "Statement": statements}).to_string();
+    let parameters = json!({"RoleName": role, "PolicyDocument": document});
+    sandbox
+        .call("iam", "UpdateAssumeRolePolicy", parameters)
+        .unwrap();
+}
+
+fn associate(sandbox: &Sandbox, namespace: &str, account: &str, role: &str) -> String {
+    let parameters = json!({"clusterName": "demo", "namespace": namespace, "serviceAccount": account, "roleArn": role});
+    let answer = sandbox
+        .call("eks", "CreatePodIdentityAssociation", parameters)
+        .unwrap();
+    answer["association"]["associationId"]
+        .as_str()
+        .unwrap()
+        .into()
+}
+
+fn dissociate(sandbox: &Sandbox, id: &str) {
+    let parameters = json!({"clusterName": "demo", "associationId": id});
+    sandbox
+        .call("eks", "DeletePodIdentityAssociation", parameters)
+        .unwrap();
+}
+
+fn kubernetes(sandbox: &Sandbox, method: &str, resource: &str, name: &str, body: Value) {
+    let parameters = json!({"cluster": "demo", "method": method, "resource": resource, "namespace": "payments", "name": name, "body": body});
+    sandbox.call("kubernetes", "request", parameters).unwrap();
+}
+
+fn restart(sandbox: &Sandbox, name: &str, n: u32) {
+    let body = json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": n.to_string()}}}}});
+    kubernetes(sandbox, "PATCH", "deployments", name, body);
+}
+
+fn paths(sandbox: &Sandbox, account: &str) -> Vec<&'static str> {
+    let mut paths: Vec<&str> = sandbox
+        .credential_report()
+        .pods
+        .iter()
+        .filter(|p| p.namespace == "payments" && p.service_account == account)
+        .map(|p| p.path)
+        .collect();
+    paths.dedup();
+    paths
+}
+
+#[test]
+fn a_careful_migration_and_its_way_back() {
+    let sandbox = sandbox();
+    trust(
+        &sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    let id = associate(&sandbox, "payments", "api", API);
+    assert_eq!(
+        paths(&sandbox, "api"),
+        ["web_identity"],
+        "running pods keep what they have"
+    );
+    restart(&sandbox, "api", 1);
+    assert_eq!(paths(&sandbox, "api"), ["pod_identity"]);
+    kubernetes(
+        &sandbox,
+        "PATCH",
+        "serviceaccounts",
+        "api",
+        json!({"metadata": {"annotations": {"eks.amazonaws.com/role-arn": null}}}),
+    );
+    trust(&sandbox, "payments-api", json!([pods(Value::Null)]));
+    let report = sandbox.credential_report();
+    assert_eq!(report.violations, []);
+    assert!(report.transitions >= 8, "{:?}", report.by_kind);
+    // Back: trust and annotation first, then the association; the agent's cache carries the pods until they are new.
+    trust(
+        &sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    kubernetes(
+        &sandbox,
+        "PATCH",
+        "serviceaccounts",
+        "api",
+        json!({"metadata": {"annotations": {"eks.amazonaws.com/role-arn": API}}}),
+    );
+    dissociate(&sandbox, &id);
+    restart(&sandbox, "api", 2);
+    trust(&sandbox, "payments-api", json!([irsa("api")]));
+    let report = sandbox.credential_report();
+    assert_eq!(report.violations, []);
+    assert_eq!(report.covered_by_cache, 2, "two pods lived on the cache");
+    assert_eq!(paths(&sandbox, "api"), ["web_identity"]);
+}
+
+#[test]
+fn careless_migrations_are_caught() {
+    type Step = fn(&Sandbox);
+    let cases: [(&str, Step, &str); 9] = [
+        (
+            "IRSA trust gone before the pods have moved",
+            |s| trust(s, "payments-api", json!([pods(Value::Null)])),
+            "does not let payments/api in with a web identity",
+        ),
+        (
+            "annotation gone before the association is there",
+            |s| {
+                kubernetes(
+                    s,
+                    "PATCH",
+                    "serviceaccounts",
+                    "api",
+                    json!({"metadata": {"annotations": {"eks.amazonaws.com/role-arn": null}}}),
+                )
+            },
+            "names no credentials",
+        ),
+        (
+            "trust that does not cover the service account",
+            |s| {
+                trust(
+                    s,
+                    "payments-api",
+                    json!([
+                        irsa("api"),
+                        pods(
+                            json!({"StringEquals": {"aws:RequestTag/kubernetes-service-account": "web"}})
+                        )
+                    ]),
+                );
+                associate(s, "payments", "api", API);
+            },
+            "does not let Pod Identity in",
+        ),
+        (
+            "Fargate",
+            |s| {
+                let batch = json!([{"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]}]);
+                // Only a new pod is hit: the association alone is enough.
+                let mut statements = batch.as_array().unwrap().clone();
+                statements.push(json!({"Effect": "Allow", "Principal": {"Federated": format!("arn:aws:iam::123456789012:oidc-provider/{ISSUER}")}, "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {format!("{ISSUER}:sub"): "system:serviceaccount:batch:runner"}}}));
+                trust(s, "batch", statements.into());
+                associate(s, "batch", "runner", "arn:aws:iam::123456789012:role/batch");
+            },
+            "Fargate has no Pod Identity agent",
+        ),
+        (
+            "hard-coded environment",
+            |s| {
+                trust(
+                    s,
+                    "legacy",
+                    json!([pods(Value::Null), {"Effect": "Allow", "Principal": {"Federated": format!("arn:aws:iam::123456789012:oidc-provider/{ISSUER}")}, "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {format!("{ISSUER}:sub"): "system:serviceaccount:legacy:reports"}}}]),
+                );
+                associate(
+                    s,
+                    "legacy",
+                    "reports",
+                    "arn:aws:iam::123456789012:role/legacy",
+                );
+            },
+            "no volume provides the web identity token",
+        ),
+        (
+            "agent gone",
+            |s| {
+                s.call(
+                    "eks",
+                    "DeleteAddon",
+                    json!({"clusterName": "demo", "addonName": "eks-pod-identity-agent"}),
+                )
+                .unwrap();
+                for _ in 0..2 {
+                    let _ = s.call(
+                        "eks",
+                        "DescribeAddon",
+                        json!({"clusterName": "demo", "addonName": "eks-pod-identity-agent"}),
+                    );
+                }
+            },
+            "no Pod Identity agent is ready",
+        ),
+        (
+            "role gone",
+            |s| {
+                s.call("iam", "DetachRolePolicy", json!({"RoleName": "payments-api", "PolicyArn": "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"})).unwrap();
+                s.call("iam", "DeleteRole", json!({"RoleName": "payments-api"}))
+                    .unwrap();
+            },
+            "does not exist",
+        ),
+        (
+            "OIDC provider gone",
+            |s| {
+                let arn = format!("arn:aws:iam::123456789012:oidc-provider/{ISSUER}");
+                s.call(
+                    "iam",
+                    "DeleteOpenIDConnectProvider",
+                    json!({"OpenIDConnectProviderArn": arn}),
+                )
+                .unwrap();
+            },
+            "has no OIDC provider",
+        ),
+        (
+            "webhook down while pods are restarted",
+            |s| {
+                s.seed(json!({"clusters": [{"name": "demo", "webhook": {"down": true}}]}))
+                    .unwrap();
+                restart(s, "api", 1);
+            },
+            "names no credentials",
+        ),
+    ];
+    for (name, step, expected) in cases {
+        let sandbox = sandbox();
+        step(&sandbox);
+        let violations = sandbox.credential_report().violations;
+        assert!(
+            violations.iter().any(|v| v.reason.contains(expected)),
+            "{name}: {violations:?}"
+        );
+        let first = &violations[0];
+        assert!(first.transition > 0 && !first.after.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_cache_does_not_last() {
+    let sandbox = sandbox();
+    sandbox.seed(json!({"agent_cache_ms": 1})).unwrap();
+    let id = {
+        let list = sandbox
+            .call(
+                "eks",
+                "ListPodIdentityAssociations",
+                json!({"clusterName": "demo"}),
+            )
+            .unwrap();
+        list["associations"][0]["associationId"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    dissociate(&sandbox, &id);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while sandbox.credential_report().violations.is_empty() {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the expiry was not noticed"
+        );
+        std::thread::yield_now();
+    }
+    assert!(
+        sandbox.credential_report().violations[0]
+            .reason
+            .contains("no association")
+    );
+}
+
+#[test]
+fn what_never_worked_and_what_is_exempt_is_nobodys_fault() {
+    let sandbox = sandbox();
+    let exempt = json!({"namespace": "payments", "service_account": "api", "expected": false});
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "expect_credentials": [exempt]}]}))
+        .unwrap();
+    trust(&sandbox, "payments-api", json!([pods(Value::Null)]));
+    let pod = json!({"metadata": {"name": "lost"}, "spec": {"serviceAccountName": "default", "containers": [{"name": "a", "image": "i"}]}});
+    kubernetes(&sandbox, "POST", "pods", "", pod);
+    assert_eq!(sandbox.credential_report().violations, []);
+}
+
+#[test]
+fn propagation_goes_either_way_without_harm_while_both_paths_work() {
+    let sandbox = sandbox();
+    sandbox.seed(json!({"clusters": [{"name": "demo", "webhook": {"api_servers": 3, "delay_probes": 2}}]})).unwrap();
+    trust(
+        &sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    associate(&sandbox, "payments", "api", API);
+    let mut seen = Vec::new();
+    for n in 1..6 {
+        restart(&sandbox, "api", n);
+        seen.extend(paths(&sandbox, "api"));
+    }
+    assert_eq!(seen.first(), Some(&"web_identity"));
+    assert_eq!(sandbox.credential_report().violations, []);
+    assert_eq!(paths(&sandbox, "api"), ["pod_identity"]);
+}
+
+#[test]
+fn a_test_can_be_a_pod() {
+    let sandbox = sandbox();
+    let pod = sandbox
+        .credential_report()
+        .pods
+        .into_iter()
+        .find(|p| p.service_account == "ledger")
+        .unwrap();
+    let token = |audience: &str| {
+        let body = json!({"spec": {"audiences": [audience], "boundObjectRef": {"kind": "Pod", "name": pod.pod}}});
+        let parameters = json!({"cluster": "demo", "method": "POST", "resource": "serviceaccounts/token", "namespace": "payments", "name": "ledger", "body": body});
+        let answer = sandbox.call("kubernetes", "request", parameters).unwrap();
+        answer["status"]["token"].as_str().unwrap().to_owned()
+    };
+    let assume = |token: &str| {
+        sandbox.call(
+            "eks-auth",
+            "AssumeRoleForPodIdentity",
+            json!({"clusterName": "demo", "token": token}),
+        )
+    };
+    let answer = assume(&token("pods.eks.amazonaws.com")).unwrap();
+    assert_eq!(
+        answer["subject"],
+        json!({"namespace": "payments", "serviceAccount": "ledger"})
+    );
+    assert!(
+        answer["assumedRoleUser"]["arn"]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:sts::123456789012:assumed-role/payments-ledger/eks-demo-ledger-")
+    );
+    let error = assume(&token("sts.amazonaws.com")).unwrap_err();
+    assert_eq!(
+        (error.status, error.code.as_str()),
+        (400, "InvalidTokenException")
+    );
+    let role = "arn:aws:iam::123456789012:role/payments-ledger";
+    let web = json!({"RoleArn": role, "RoleSessionName": "session", "WebIdentityToken": token("sts.amazonaws.com")});
+    assert!(
+        sandbox
+            .call("sts", "AssumeRoleWithWebIdentity", web)
+            .is_ok()
+    );
+    trust(
+        &sandbox,
+        "payments-ledger",
+        json!([pods(
+            json!({"StringEquals": {"aws:SourceAccount": "210987654321"}})
+        )]),
+    );
+    assert_eq!(
+        assume(&token("pods.eks.amazonaws.com")).unwrap_err().code,
+        "AccessDeniedException"
+    );
+    let web = json!({"RoleArn": role, "RoleSessionName": "session", "WebIdentityToken": token("sts.amazonaws.com")});
+    assert_eq!(
+        sandbox
+            .call("sts", "AssumeRoleWithWebIdentity", web)
+            .unwrap_err()
+            .code,
+        "AccessDenied"
+    );
+}
