@@ -229,7 +229,6 @@ impl Watcher {
     ) {
         let new = outside(iam, clusters);
         if new == self.outside {
-            self.expire(iam, clusters, now);
             return;
         }
         let old = std::mem::replace(&mut self.outside, new.clone());
@@ -506,15 +505,12 @@ impl Watcher {
         };
         let exempt = self.is_exempt(key, &namespace, &account);
         let history = self.pods.entry((key.clone(), uid)).or_default();
-        let reason = match verdict {
-            Ok(_) => {
-                *history = History {
-                    worked: true,
-                    ..History::default()
-                };
-                return;
-            }
-            Err(reason) => reason,
+        let Err(reason) = verdict else {
+            *history = History {
+                worked: true,
+                ..History::default()
+            };
+            return;
         };
         if exempt || !(history.worked || expected) {
             return;
@@ -694,12 +690,15 @@ impl Watcher {
     }
 
     /// Looks again at pods whose cached credentials may have run out, and at accounts whose association has ceased to be in effect.
-    fn expire(
+    pub(crate) fn expire(
         &mut self,
         iam: &BTreeMap<String, Iam>,
         clusters: &BTreeMap<ClusterKey, Cluster>,
         now: OffsetDateTime,
     ) {
+        if self.deleted.is_empty() && self.report.covered_by_cache == 0 {
+            return;
+        }
         let cache = self.cache;
         let due = |h: &History| {
             h.reported.is_none() && h.cached_since.is_some_and(|since| now - since >= cache)

@@ -327,7 +327,7 @@ impl Sandbox {
         name: &str,
     ) -> Option<Value> {
         let mut state = self.shared.state();
-        state.settle(now());
+        state.advance(now());
         state
             .clusters
             .values()

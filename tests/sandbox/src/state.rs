@@ -211,18 +211,25 @@ impl State {
         *looks <= calls
     }
 
-    /// Lets what has happened take its course, and checks the credentials of pods at every step.
+    /// Takes note of what has changed outside Kubernetes, and lets it take its course there.
     pub(crate) fn settle(&mut self, now: OffsetDateTime) {
+        for cluster in self.clusters.values_mut() {
+            cluster.sync_associations(false, now);
+        }
+        self.credentials
+            .look_outside(&self.iam, &self.clusters, now);
+        self.advance(now);
+    }
+
+    /// Lets what has happened in clusters take its course, and checks the credentials of pods at every step.
+    pub(crate) fn advance(&mut self, now: OffsetDateTime) {
         let Self {
             iam,
             clusters,
             credentials,
             ..
         } = self;
-        for cluster in clusters.values_mut() {
-            cluster.sync_associations(false, now);
-        }
-        credentials.look_outside(iam, clusters, now);
+        credentials.expire(iam, clusters, now);
         let keys: Vec<ClusterKey> = clusters.keys().cloned().collect();
         for key in keys {
             let Some(cluster) = clusters.get_mut(&key) else {
@@ -248,7 +255,7 @@ impl State {
 
     /// Lets time pass.
     pub(crate) fn tick(&mut self, now: OffsetDateTime) {
-        self.settle(now);
+        self.advance(now);
         for cluster in self.clusters.values_mut() {
             cluster.kubernetes.store.bookmark(now);
         }

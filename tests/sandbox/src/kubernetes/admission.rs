@@ -54,7 +54,7 @@ impl Kubernetes {
             return Err(failure);
         };
         pod["spec"]["serviceAccountName"] = account_name.clone().into();
-        pod["spec"]["serviceAccount"] = account_name.clone().into();
+        pod["spec"]["serviceAccount"] = account_name.into();
         let mount = match &pod["spec"]["automountServiceAccountToken"] {
             Value::Bool(mount) => *mount,
             _ => account["automountServiceAccountToken"] != false,

@@ -28,7 +28,7 @@ pub(crate) fn request(
     };
     let (resource, subresource) = text("resource")
         .split_once('/')
-        .unwrap_or((text("resource"), ""));
+        .unwrap_or_else(|| (text("resource"), ""));
     let kind = cluster
         .kubernetes
         .store

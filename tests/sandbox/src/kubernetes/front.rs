@@ -267,12 +267,12 @@ pub(crate) async fn respond(
         },
         (_, Some(user), Ok(Target::Objects(resource))) => {
             // What time has brought about comes before what the request asks for.
-            state.settle(received);
+            state.advance(received);
             let result = match state.clusters.get_mut(key) {
                 Some(cluster) => requests::carry_out(cluster, &user, &resource, &request, &query),
                 None => return Err(Dropped),
             };
-            state.settle(now());
+            state.advance(now());
             result
         }
     };

@@ -170,7 +170,7 @@ fn golden_answers() {
         ),
         (
             "stale merge patch",
-            patch("a", MERGE, "", stale.clone()),
+            patch("a", MERGE, "", stale),
             409,
             conflict,
         ),

@@ -222,7 +222,15 @@ fn containers_that_define_something_themselves() {
         pod["spec"]["containers"][0]["env"] = env.into();
         pod
     };
-    let cases: [(&str, &[&str], bool, &[&str], bool); 7] = [
+    // Name, variables of the container, whether there is an association, variables afterwards, and whether the token is mounted.
+    type Case = (
+        &'static str,
+        &'static [&'static str],
+        bool,
+        &'static [&'static str],
+        bool,
+    );
+    let cases: [Case; 7] = [
         (
             "one key of two: neither is injected",
             &["AWS_ROLE_ARN"],
