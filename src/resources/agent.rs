@@ -274,10 +274,11 @@ async fn update(
                 ));
             }
             Err(api::UpdateError::Failed(reasons)) => {
+                let health = result.found.as_ref().map(api::health).unwrap_or_default();
                 return Err(Diagnostic::error(
                     UPDATING,
                     format!(
-                        "EKS could not update {ADDON} in the cluster {cluster:?}.\n\n{reasons}\n\nSolve what EKS reports and \
+                        "EKS could not update {ADDON} in the cluster {cluster:?}.\n\n{reasons}\n\n{health}\n\nSolve what EKS reports and \
                          apply again. For conflicts with changes made in the cluster, set resolve_conflicts_on_update to \
                          \"OVERWRITE\" or \"PRESERVE\"."
                     ),

@@ -401,14 +401,21 @@ fn a_failed_update_tells_the_reason_and_what_is_there() {
     case.config(with("addon_version = \"v1.3.7-eksbuild.2\""))
         .apply();
     let errors = json!([{"errorCode": "ConfigurationConflict", "errorMessage": "Conflicts found", "resourceIds": ["x"]}]);
+    let unhealthy =
+        json!({"status": "DEGRADED", "issues": [{"code": "AccessDenied", "message": "no image"}]});
     behave(
         &case,
-        &json!({"update_result": "Failed", "update_errors": errors}),
+        &json!({"update_result": "Failed", "update_errors": errors, "update": [unhealthy]}),
     );
     case.config(with("addon_version = \"v1.3.8-eksbuild.2\""));
     let error = case
         .apply_error("Updating EKS Pod Identity Agent.*ConfigurationConflict")
         .anywhere();
+    assert!(
+        error.detail.contains("no image"),
+        "health issues: {}",
+        error.detail
+    );
     assert!(
         error.detail.contains("resolve_conflicts_on_update"),
         "{}",
