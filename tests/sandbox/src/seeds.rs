@@ -113,19 +113,20 @@ mod tests {
     #[test]
     fn a_large_one_has_what_it_says() {
         let sandbox = Sandbox::start(Options::default()).unwrap();
-        sandbox.seed(large(40, 12)).unwrap();
+        sandbox.seed(large(1000, 300)).unwrap();
         let report = sandbox.credential_report();
+        assert_eq!(report.violations, []);
         assert_eq!(
             report
                 .pods
                 .iter()
                 .filter(|p| p.path == "web_identity")
                 .count(),
-            4
+            100
         );
         assert!(
             sandbox
-                .kubernetes_object("demo", "serviceaccounts", Some("team-19"), "app-0039")
+                .kubernetes_object("demo", "serviceaccounts", Some("team-19"), "app-0999")
                 .is_some()
         );
     }

@@ -11,6 +11,7 @@ use crate::eks::cluster::Cluster;
 use crate::iam::Iam;
 use crate::kubernetes::controllers::{self, COMPUTE_TYPE, is_ready, node_label};
 use crate::kubernetes::kinds::built_in;
+use crate::kubernetes::tokens;
 use crate::kubernetes::webhook::{self, AGENT_AUDIENCE, AGENT_URI};
 use crate::trust::{self, Principal};
 
@@ -101,11 +102,7 @@ fn audience<'p>(pod: &'p Value, container: &'p Value, file: &str) -> Option<&'p 
         let sources = volume["projected"]["sources"].as_array()?;
         sources.iter().find_map(|source| {
             let source = &source["serviceAccountToken"];
-            (source["path"] == token).then(|| {
-                source["audience"]
-                    .as_str()
-                    .unwrap_or("https://kubernetes.default.svc")
-            })
+            (source["path"] == token).then(|| source["audience"].as_str().unwrap_or(tokens::API))
         })
     })
 }

@@ -67,6 +67,11 @@ impl Access {
         })
     }
 
+    /// Whether there is a grant for this user.
+    pub(crate) fn names(&self, user: &str) -> bool {
+        self.of(user).next().is_some()
+    }
+
     /// Whether the cluster knows this principal of its own account.
     pub(crate) fn knows(&self, user: &str) -> bool {
         self.grants.is_empty() || self.of(user).next().is_some()

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::access::{self, Attempt};
 use super::requests::{self, Outcome};
 use super::store::{Failure, Kind, Store};
-use super::{discovery, protobuf, table};
+use super::{discovery, protobuf, table, tokens};
 use crate::aws::journal_time;
 use crate::eks::cluster::{Cluster, ClusterKey};
 use crate::encoding::{decode, form_fields};
@@ -327,6 +327,10 @@ fn authenticate<'k>(
     keys: impl Fn(&str) -> Option<&'k crate::sigv4::AccessKey>,
 ) -> Option<String> {
     let token = request.header("authorization").strip_prefix("Bearer ")?;
+    let user = tokens::api_user(token.trim(), &cluster.issuer, now());
+    if let Some(user) = user.filter(|user| cluster.kubernetes.access.names(user)) {
+        return Some(user);
+    }
     let key = access::identify(
         token.trim(),
         &cluster.key.name,

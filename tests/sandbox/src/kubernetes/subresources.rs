@@ -132,7 +132,7 @@ pub(super) fn token(
         .filter_map(|a| a.as_str().map(str::to_owned))
         .collect();
     if audiences.is_empty() {
-        audiences.push("https://kubernetes.default.svc".into());
+        audiences.push(tokens::API.into());
     }
     let seconds = spec["expirationSeconds"].as_i64().unwrap_or(3_600);
     if seconds < 600 {

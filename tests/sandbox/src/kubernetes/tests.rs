@@ -698,3 +698,70 @@ fn rights_are_per_group_resource_and_verb() {
         "a subresource needs its own rule"
     );
 }
+
+#[test]
+fn admission_asks_the_webhook() {
+    let probe = |dry: bool, labels: Value| Call {
+        query: if dry { "dryRun=All" } else { "" },
+        body: json!({"metadata": {"generateName": "p-", "labels": labels}, "spec": {"serviceAccountName": "api", "containers": [{"name": "a", "image": "i"}]}}),
+        ..call("POST", "pods", "")
+    };
+    let injected = |pod: &Value| {
+        let env = pod["spec"]["containers"][0]["env"].as_array();
+        env.into_iter()
+            .flatten()
+            .filter_map(|e| e["name"].as_str())
+            .find(|n| ["AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_FULL_URI"].contains(n))
+            .map(str::to_owned)
+    };
+    let irsa = Some("AWS_ROLE_ARN".to_owned());
+    let mut cluster = cluster();
+    create(
+        &mut cluster,
+        "api",
+        json!({webhook::ROLE_ARN: "arn:aws:iam::123456789012:role/api"}),
+    );
+    for dry in [true, false] {
+        let (status, pod) = send(&mut cluster, &probe(dry, json!({})));
+        assert_eq!(
+            (status, injected(&pod)),
+            (201, irsa.clone()),
+            "dry run: {dry}"
+        );
+    }
+    let (_, skipped) = send(
+        &mut cluster,
+        &probe(true, json!({webhook::SKIP_LABEL: "true"})),
+    );
+    assert_eq!(injected(&skipped), None, "the object selector");
+    let present = BTreeSet::from([("payments".to_owned(), "api".to_owned())]);
+    cluster.kubernetes.webhook.settings.delay_probes = 1;
+    cluster.kubernetes.sync_associations(present, false, NOW);
+    let answers = [(); 2].map(|()| injected(&send(&mut cluster, &probe(true, json!({}))).1));
+    let pod_identity = Some("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned());
+    assert_eq!(
+        answers,
+        [irsa, pod_identity],
+        "after a probe the association is known"
+    );
+    cluster.kubernetes.webhook.settings.down = true;
+    let (status, pod) = send(&mut cluster, &probe(true, json!({})));
+    assert_eq!(
+        (status, injected(&pod)),
+        (201, None),
+        "failure policy Ignore"
+    );
+    let configuration = "pod-identity-webhook";
+    let fail = Call {
+        media: JSON_PATCH,
+        body: json!([{"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Fail"}]),
+        ..call("PATCH", "mutatingwebhookconfigurations", configuration)
+    };
+    assert_eq!(send(&mut cluster, &fail).0, 200);
+    assert_eq!(send(&mut cluster, &probe(true, json!({}))).0, 500);
+    cluster.kubernetes.webhook.settings.down = false;
+    let gone = call("DELETE", "mutatingwebhookconfigurations", configuration);
+    assert_eq!(send(&mut cluster, &gone).0, 200);
+    let (_, pod) = send(&mut cluster, &probe(true, json!({})));
+    assert_eq!(injected(&pod), None, "no configuration, no webhook");
+}

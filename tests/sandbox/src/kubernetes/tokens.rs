@@ -51,9 +51,55 @@ pub(crate) fn issue(
     )
 }
 
+/// Audience of the API server itself.
+pub(crate) const API: &str = "https://kubernetes.default.svc";
+
+/// The user that a token for the API server stands for, if this cluster issued it and it has not expired.
+pub(crate) fn api_user(token: &str, issuer: &str, now: OffsetDateTime) -> Option<String> {
+    let claims = claims(token)?;
+    let audiences = claims["aud"].as_array()?;
+    let valid = claims["iss"] == issuer
+        && audiences.iter().any(|a| a == API)
+        && claims["exp"].as_i64()? > now.unix_timestamp();
+    claims["sub"].as_str().filter(|_| valid).map(str::to_owned)
+}
+
 /// The claims of a token, or `None` if it is none.
 pub(crate) fn claims(token: &str) -> Option<Value> {
     let part = token.split('.').nth(1)?;
     let json = URL_SAFE_NO_PAD.decode(part).ok()?;
     serde_json::from_slice(&json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_token_stands_for_its_service_account() {
+        const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+        let account = json!({"metadata": {"name": "ci", "uid": "u"}});
+        let subject = Subject {
+            issuer: "https://issuer",
+            namespace: "payments",
+            account: &account,
+            pod: None,
+        };
+        let token = issue(&subject, &[API.to_owned()], 60, NOW);
+        let later = |seconds| NOW + Duration::seconds(seconds);
+        let user = |issuer, seconds| api_user(&token, issuer, later(seconds));
+        let expected = "system:serviceaccount:payments:ci";
+        assert_eq!(user("https://issuer", 59).as_deref(), Some(expected));
+        assert_eq!(user("https://issuer", 60), None, "expired");
+        assert_eq!(user("https://other", 0), None, "of another cluster");
+        let other = issue(&subject, &["sts.amazonaws.com".to_owned()], 60, NOW);
+        assert_eq!(
+            api_user(&other, "https://issuer", NOW),
+            None,
+            "for another audience"
+        );
+        assert_eq!(api_user("garbage", "https://issuer", NOW), None);
+    }
 }
