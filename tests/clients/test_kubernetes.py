@@ -1,5 +1,6 @@
 """The Kubernetes side by kubectl: workloads, server-side apply, watches, and the webhook."""
 
+import base64
 import json
 import pathlib
 import ssl
@@ -190,6 +191,25 @@ class Workloads(Kubectl):
         self.iam.update_assume_role_policy(RoleName="payments-api", PolicyDocument=json.dumps(document))
         violations = self.sandbox.control("GET", "credentials")["violations"]
         self.assertTrue(any("does not let Pod Identity in" in v["reason"] for v in violations), violations)
+
+    def test_other_ways_to_authenticate(self):
+        certificate = self.sandbox.control("POST", "client-certificates", {"user": "jane"})
+        rule = lambda user, *verbs: {"principal_arn": user, "rules": [{"verbs": verbs, "resources": ["serviceaccounts", "serviceaccounts/token"]}]}
+        me, jane, account = "arn:aws:iam::123456789012:user/sandbox", "jane", "system:serviceaccount:payments:api"
+        self.settings(access=[rule(me), rule(account, "list")])
+        token = self.kubectl("create", "token", "api").strip()
+        self.kubeconfig(token)
+        self.kubectl("get", "sa")
+        self.assertIn(f'User "{account}" cannot get resource "serviceaccounts"', self.kubectl("label", "sa", "api", "a=b", ok=False))
+        path = self.environment["KUBECONFIG"]
+        config = json.loads(pathlib.Path(path).read_text())
+        encoded = lambda text: base64.b64encode(text.encode()).decode()
+        config["users"][0]["user"] = {"client-certificate-data": encoded(certificate["certificate"]), "client-key-data": encoded(certificate["key"])}
+        pathlib.Path(path).write_text(json.dumps(config))
+        self.assertIn("must be logged in", self.kubectl("get", "sa", ok=False), "a name without a grant")
+        self.settings(access=[rule(jane, "get", "list")])
+        self.kubectl("get", "sa")
+        self.assertIn('User "jane" cannot', self.kubectl("label", "sa", "api", "a=b", ok=False))
 
     def test_a_thousand_service_accounts_in_pages(self):
         accounts = [{"namespace": "many", "name": f"sa-{n:04}"} for n in range(1200)]

@@ -93,6 +93,16 @@ pub(crate) fn respond(shared: &Shared, request: &Request) -> Answer {
             Ok(()) => ok(&json!({})),
             Err(error) => bad(500, error),
         },
+        ("POST", "client-certificates") => {
+            let user = body()
+                .ok()
+                .and_then(|b| b["user"].as_str().map(str::to_owned));
+            match user.map(|user| shared.certificates.issue(&user)) {
+                Some(Ok(issued)) => ok(&serde_json::to_value(issued).unwrap_or_default()),
+                Some(Err(error)) => bad(500, error),
+                None => bad(400, "a client certificate needs a user"),
+            }
+        }
         ("GET", "credentials") => {
             state.settle(now());
             ok(&serde_json::to_value(state.credential_report(now())).unwrap_or_default())

@@ -363,12 +363,11 @@ impl Watcher {
                     continue;
                 }
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let (path, reason) =
-                    match world.path(pod, &self.association(key, cluster, pod, now)) {
-                        Some(Ok(path)) => (path.name(), None),
-                        Some(Err(reason)) => ("none", Some(reason)),
-                        None => continue,
-                    };
+                let (path, reason) = match world.path(pod, &self.association(cluster, pod, now)) {
+                    Some(Ok(path)) => (path.name(), None),
+                    Some(Err(reason)) => ("none", Some(reason)),
+                    None => continue,
+                };
                 report.pods.push(PodCredentials {
                     cluster: key.name.clone(),
                     namespace: text(&pod["metadata"]["namespace"]),
@@ -387,26 +386,34 @@ impl Watcher {
         *self.report.by_kind.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// The association as EKS Auth sees it: one that is deleted counts until every webhook knows, as both are told by the same change.
+    /// The association of a service account as EKS Auth sees it: one that is deleted counts until every webhook knows, as both are told
+    /// by the same change.
+    pub(crate) fn association_in_effect(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        account: &str,
+        now: OffsetDateTime,
+    ) -> Option<AssociationView> {
+        let found = cluster.association_of(namespace, account);
+        found.map(AssociationView::of).or_else(|| {
+            let (namespace, account) = (namespace.to_owned(), account.to_owned());
+            let who = (namespace.clone(), account.clone());
+            let at = (cluster.key.clone(), namespace, account);
+            let deleted = self.deleted.get(&at)?;
+            let (known, _) = cluster.kubernetes.webhook.views(&who, now);
+            known.then(|| deleted.clone())
+        })
+    }
+
     fn association(
         &self,
-        key: &ClusterKey,
         cluster: &Cluster,
         pod: &Value,
         now: OffsetDateTime,
     ) -> Option<AssociationView> {
         let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
-        let account = account_of(pod);
-        let found = cluster.association_of(namespace, account);
-        found.map(AssociationView::of).or_else(|| {
-            let at = (key.clone(), namespace.to_owned(), account.to_owned());
-            let deleted = self.deleted.get(&at)?;
-            let (known, _) = cluster
-                .kubernetes
-                .webhook
-                .views(&(at.1.clone(), at.2.clone()), now);
-            known.then(|| deleted.clone())
-        })
+        self.association_in_effect(cluster, namespace, account_of(pod), now)
     }
 
     fn is_exempt(&self, key: &ClusterKey, namespace: &str, account: &str) -> bool {
@@ -476,7 +483,7 @@ impl Watcher {
             return;
         }
         let key = &world.cluster.key;
-        let association = self.association(key, world.cluster, pod, world.now);
+        let association = self.association(world.cluster, pod, world.now);
         let Some(verdict) = world.path(pod, &association) else {
             return;
         };
@@ -659,14 +666,12 @@ impl Watcher {
         let around = cluster.surroundings();
         let labels = pod["metadata"]["labels"].clone();
         let fargate = admission::fargate_profile(&around, namespace, &labels).is_some();
-        let association = self
-            .association(&cluster.key, cluster, &pod, world.now)
-            .filter(|_| {
-                associated
-                    || cluster
-                        .association_of(namespace, account_of(&pod))
-                        .is_some()
-            });
+        let association = self.association(cluster, &pod, world.now).filter(|_| {
+            associated
+                || cluster
+                    .association_of(namespace, account_of(&pod))
+                    .is_some()
+        });
         world.path_anywhere(&pod, &association, fargate)
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use time::Duration;
 
-use crate::credentials::path::{AssociationView, World};
+use crate::credentials::path::World;
 use crate::eks::{self, EksError, epoch};
 use crate::kubernetes::tokens;
 use crate::kubernetes::webhook::AGENT_AUDIENCE;
@@ -71,8 +71,14 @@ pub(crate) fn assume_role(
             "The token is not a JSON web token.",
         )
     })?;
-    let cluster = &*eks::cluster(state, caller, &name)?;
-    let key = cluster.key.clone();
+    let key = eks::cluster(state, caller, &name)?.key.clone();
+    let missing = || {
+        error(
+            "ResourceNotFoundException",
+            format!("No cluster found for name: {name}."),
+        )
+    };
+    let cluster = state.clusters.get(&key).ok_or_else(missing)?;
     let audience = claims["aud"].as_array();
     if claims["iss"] != cluster.issuer
         || !audience.into_iter().flatten().any(|a| a == AGENT_AUDIENCE)
@@ -104,25 +110,21 @@ pub(crate) fn assume_role(
             "The token is not bound to a pod.",
         ));
     }
-    let association = cluster
-        .association_of(&namespace, &account)
+    let association = state
+        .credentials
+        .association_in_effect(cluster, &namespace, &account, now)
         .ok_or_else(|| {
             let message = format!("No association found for service account {account} in namespace {namespace} of cluster {name}.");
             error("ResourceNotFoundException", message)
-        })?
-        .clone();
-    let arn = association.arn(cluster);
-    let view = AssociationView::of(&association);
+        })?;
+    let arn = cluster.arn(&format!("podidentityassociation/{name}/{}", association.id));
     let world = World {
         iam: &state.iam,
-        cluster: state
-            .clusters
-            .get(&key)
-            .ok_or_else(|| error("ResourceNotFoundException", "No cluster"))?,
+        cluster,
         now,
     };
     world
-        .pod_identity(&view, &namespace, &account, (&pod.0, &pod.1))
+        .pod_identity(&association, &namespace, &account, (&pod.0, &pod.1))
         .map_err(|_| {
             error(
                 "AccessDeniedException",

@@ -82,7 +82,11 @@ pub(crate) fn node(name: &str, labels: &Value, ready: bool) -> Value {
         "status": {
             "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }, "reason": "KubeletReady", "message": ""}],
             "addresses": [{"type": "Hostname", "address": name}],
-            "nodeInfo": {"kubeletVersion": "v1.33.0-eks-sandbox", "operatingSystem": os, "architecture": "amd64", "osImage": "Amazon Linux 2023"},
+            "nodeInfo": {
+                "kubeletVersion": "v1.33.0-eks-sandbox", "kubeProxyVersion": "v1.33.0-eks-sandbox", "operatingSystem": os, "architecture": "amd64",
+                "osImage": "Amazon Linux 2023", "kernelVersion": "6.12.0", "containerRuntimeVersion": "containerd://2.0.0",
+                "bootID": "", "machineID": "", "systemUUID": "",
+            },
         },
     })
 }
@@ -143,9 +147,32 @@ impl Kubernetes {
             .ok_or_else(|| format!("no kind {version} {kind}"))
     }
 
+    /// Completes owner references that name no uid, which a seed cannot know.
+    fn resolve_owners(&self, object: &mut Value) {
+        let namespace = object["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let owners = object["metadata"].get_mut("ownerReferences");
+        for owner in owners.and_then(Value::as_array_mut).into_iter().flatten() {
+            if owner["uid"].is_string() {
+                continue;
+            }
+            let name = owner["name"].as_str().unwrap_or_default();
+            let found = self
+                .kind_of(owner)
+                .ok()
+                .and_then(|kind| self.store.find(kind, &namespace, name));
+            if let Some(found) = found {
+                owner["uid"] = found["metadata"]["uid"].clone();
+            }
+        }
+    }
+
     /// Creates the object, or replaces the one of that name. Nothing is done to a pod beyond that.
-    pub(crate) fn put(&mut self, object: Value, now: OffsetDateTime) -> Result<(), String> {
+    pub(crate) fn put(&mut self, mut object: Value, now: OffsetDateTime) -> Result<(), String> {
         let kind = self.kind_of(&object)?;
+        self.resolve_owners(&mut object);
         let metadata = &object["metadata"];
         let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
         let (namespace, name) = (text("namespace"), text("name"));
@@ -160,7 +187,6 @@ impl Kubernetes {
             // A namespace that exists is left as it is; its finalizers and phase are not the seed's to drop.
             Ok(_) if kind.plural == "namespaces" => return Ok(()),
             Ok(existing) => {
-                let mut object = object;
                 object["metadata"]["uid"] = existing["metadata"]["uid"].clone();
                 self.store.replace(kind, &namespace, &name, object, &write)
             }
@@ -200,10 +226,11 @@ impl Kubernetes {
     /// Creates a seeded pod through admission, unless it exists.
     pub(crate) fn put_pod(
         &mut self,
-        pod: Value,
+        mut pod: Value,
         around: &Surroundings<'_>,
         now: OffsetDateTime,
     ) -> Result<(), String> {
+        self.resolve_owners(&mut pod);
         let namespace = pod["metadata"]["namespace"]
             .as_str()
             .unwrap_or("default")

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod authority;
 mod aws;
 pub mod context;
 mod control;
@@ -28,6 +29,7 @@ mod state;
 mod sts;
 mod trust;
 
+pub use authority::ClientCertificate;
 pub use credentials::{CredentialReport, CredentialViolation, PodCredentials};
 pub use faults::{Drop, Fault, FaultError, Visibility};
 pub use journal::JournalEntry;

@@ -4,14 +4,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
-};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
 
+use crate::authority::{Authority, ClientCertificate};
 use crate::credentials::CredentialReport;
 use crate::endpoints::Endpoints;
 use crate::faults::Fault;
@@ -141,9 +137,9 @@ impl Sandbox {
         let listener = TcpListener::bind(options.listen)?;
         listener.set_nonblocking(true)?;
         let authority = listener.local_addr()?.to_string();
-        let (tls, ca_pem) = certificate()?;
+        let (tls, certificates) = Authority::new().map_err(StartError::Certificate)?;
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        let endpoints = Endpoints::new(sender, options.kubernetes_listen, ca_pem);
+        let endpoints = Endpoints::new(sender, options.kubernetes_listen, certificates.pem());
         let mut state = State::new(
             Defaults {
                 account_id: options.account_id,
@@ -153,7 +149,7 @@ impl Sandbox {
             endpoints,
         );
         seed::add_default_clusters(&mut state, now()).map_err(StartError::Options)?;
-        let shared = Arc::new(Shared::new(state, authority.clone()));
+        let shared = Arc::new(Shared::new(state, authority.clone(), certificates));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("sandbox")
@@ -190,6 +186,18 @@ impl Sandbox {
     /// PEM of the authority behind every cluster's certificate.
     pub fn kubernetes_ca(&self) -> String {
         self.shared.state().endpoints.ca_pem().to_owned()
+    }
+
+    /// A client certificate for the Kubernetes API of every cluster. It stands for `user` where a cluster has a grant for that name.
+    ///
+    /// # Panics
+    ///
+    /// Never: a user's name can be any text.
+    pub fn client_certificate(&self, user: &str) -> ClientCertificate {
+        self.shared
+            .certificates
+            .issue(user)
+            .expect("a name and a new key are all it takes")
     }
 
     /// What the binary prints as its one line: `aws_endpoint`, `kubernetes_endpoint`, `kubernetes_ca`, `account_id`, `region`, `clusters`.
@@ -335,49 +343,6 @@ impl Sandbox {
             .kubernetes
             .object(resource, namespace.unwrap_or_default(), name)
     }
-}
-
-/// An authority of this sandbox alone and a certificate for the loopback addresses.
-fn certificate() -> Result<(TlsAcceptor, String), StartError> {
-    let fail = |e: &dyn std::fmt::Display| StartError::Certificate(e.to_string());
-    let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "kubernetes");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![
-        KeyUsagePurpose::KeyCertSign,
-        KeyUsagePurpose::DigitalSignature,
-    ];
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().map_err(|e| fail(&e))?)
-        .map_err(|e| fail(&e))?;
-    let names = [
-        "127.0.0.1",
-        "::1",
-        "localhost",
-        "kubernetes",
-        "kubernetes.default.svc",
-    ]
-    .map(str::to_owned);
-    let mut params = CertificateParams::new(names).map_err(|e| fail(&e))?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "kube-apiserver");
-    let key = KeyPair::generate().map_err(|e| fail(&e))?;
-    let leaf = params.signed_by(&key, &ca).map_err(|e| fail(&e))?;
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map_err(|e| fail(&e))?
-    .with_no_client_auth()
-    .with_single_cert(
-        vec![leaf.der().clone()],
-        PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-    )
-    .map_err(|e| fail(&e))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((TlsAcceptor::from(Arc::new(config)), ca.pem()))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Authority;
 use crate::eks::cluster::ClusterKey;
 use crate::state::State;
 use crate::{aws, control, kubernetes};
@@ -30,13 +31,15 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// `127.0.0.1:PORT` of the AWS side.
     pub(crate) aws_authority: String,
+    pub(crate) certificates: Authority,
 }
 
 impl Shared {
-    pub(crate) const fn new(state: State, aws_authority: String) -> Self {
+    pub(crate) const fn new(state: State, aws_authority: String, certificates: Authority) -> Self {
         Self {
             state: Mutex::new(state),
             aws_authority,
+            certificates,
         }
     }
 
@@ -60,6 +63,8 @@ pub(crate) struct Request {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The user of the client certificate, if the connection has one.
+    pub(crate) user: Option<String>,
 }
 
 impl Request {
@@ -157,6 +162,7 @@ async fn read(request: hyper::Request<Incoming>) -> Result<Request, Dropped> {
         query: parts.uri.query().unwrap_or_default().into(),
         headers,
         body,
+        user: None,
     })
 }
 
@@ -238,9 +244,21 @@ async fn serve_cluster(
             let Ok(stream) = tls.accept(stream).await else {
                 return;
             };
+            let certificate = stream
+                .get_ref()
+                .1
+                .peer_certificates()
+                .and_then(|c| c.first());
+            let user = certificate.and_then(|der| shared.certificates.user(der));
             let service = service_fn(|request| {
-                let (key, shared) = (Arc::clone(&key), Arc::clone(&shared));
-                async move { kubernetes::front::respond(&shared, &key, read(request).await?).await }
+                let (key, shared, user) = (Arc::clone(&key), Arc::clone(&shared), user.clone());
+                async move {
+                    let request = Request {
+                        user,
+                        ..read(request).await?
+                    };
+                    kubernetes::front::respond(&shared, &key, request).await
+                }
             });
             let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)

@@ -58,6 +58,7 @@ impl Path {
 /// What matters of an association.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AssociationView {
+    pub(crate) id: String,
     pub(crate) role_arn: String,
     pub(crate) target_role_arn: Option<String>,
     pub(crate) disable_session_tags: bool,
@@ -66,6 +67,7 @@ pub(crate) struct AssociationView {
 impl AssociationView {
     pub(crate) fn of(association: &Association) -> Self {
         Self {
+            id: association.id.clone(),
             role_arn: association.role_arn.clone(),
             target_role_arn: association.target_role_arn.clone(),
             disable_session_tags: association.disable_session_tags,

@@ -303,6 +303,17 @@ fn what_never_worked_and_what_is_exempt_is_nobodys_fault() {
     assert_eq!(sandbox.credential_report().violations, []);
 }
 
+/// Whether a dry-run pod is sent to the agent.
+fn probe(sandbox: &Sandbox) -> bool {
+    let body = json!({"metadata": {"generateName": "probe-"}, "spec": {"serviceAccountName": "api", "containers": [{"name": "p", "image": "p"}]}});
+    let parameters = json!({"method": "POST", "resource": "pods", "namespace": "payments", "query": {"dryRun": "All"}, "body": body});
+    let pod = sandbox.call("kubernetes", "request", parameters).unwrap();
+    let env = pod["spec"]["containers"][0]["env"].as_array();
+    env.into_iter()
+        .flatten()
+        .any(|e| e["name"] == "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+}
+
 #[test]
 fn propagation_goes_either_way_without_harm_while_both_paths_work() {
     let sandbox = sandbox();
@@ -312,15 +323,36 @@ fn propagation_goes_either_way_without_harm_while_both_paths_work() {
         "payments-api",
         json!([irsa("api"), pods(Value::Null)]),
     );
-    associate(&sandbox, "payments", "api", API);
+    let id = associate(&sandbox, "payments", "api", API);
     let mut seen = Vec::new();
     for n in 1..6 {
         restart(&sandbox, "api", n);
         seen.extend(paths(&sandbox, "api"));
     }
     assert_eq!(seen.first(), Some(&"web_identity"));
+    assert_eq!(seen.last(), Some(&"pod_identity"));
+    // The way back does harm if it does not wait: a pod that a late webhook sends to the agent finds no association there.
+    dissociate(&sandbox, &id);
+    let answers: Vec<bool> = (0..12).map(|_| probe(&sandbox)).collect();
+    assert_eq!(answers[0..2], [true, true], "not yet");
+    assert_eq!(answers[9..], [false, false, false]);
+    restart(&sandbox, "api", 6);
+    assert_eq!(paths(&sandbox, "api"), ["web_identity"]);
     assert_eq!(sandbox.credential_report().violations, []);
-    assert_eq!(paths(&sandbox, "api"), ["pod_identity"]);
+    let id = associate(&sandbox, "payments", "api", API);
+    while !probe(&sandbox) || !probe(&sandbox) || !probe(&sandbox) {}
+    restart(&sandbox, "api", 7);
+    dissociate(&sandbox, &id);
+    for n in 8..12 {
+        restart(&sandbox, "api", n);
+    }
+    let violations = sandbox.credential_report().violations;
+    assert!(
+        violations
+            .iter()
+            .any(|v| v.reason.contains("no association")),
+        "{violations:?}"
+    );
 }
 
 #[test]
@@ -386,5 +418,174 @@ fn a_test_can_be_a_pod() {
             .unwrap_err()
             .code,
         "AccessDenied"
+    );
+}
+
+/// Whether new pods of a service account with an association would work, with these nodes and this agent.
+#[test]
+fn the_agent_must_run_where_pods_may() {
+    let node = |name: &str, labels: Value| json!({"name": name, "labels": labels});
+    let linux = node("n1", json!({}));
+    let agent = json!([{"name": "eks-pod-identity-agent"}]);
+    let own = json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"namespace": "kube-system", "name": "agent"}, "spec": {
+        "selector": {"matchLabels": {"app.kubernetes.io/name": "eks-pod-identity-agent"}},
+        "template": {"metadata": {"labels": {"app.kubernetes.io/name": "eks-pod-identity-agent"}}, "spec": {"containers": [{"name": "agent", "image": "agent"}]}}}}]);
+    let partly =
+        json!({"workloads": [{"kind": "DaemonSet", "nodes": ["n2"], "failure": "crash_loop"}]});
+    let cases = [
+        (
+            "add-on",
+            json!({"nodes": [linux], "addons": agent}),
+            "pod_identity",
+        ),
+        ("no agent", json!({"nodes": [linux]}), "none"),
+        (
+            "degraded",
+            json!({"nodes": [linux], "addons": [{"name": "eks-pod-identity-agent", "status": "DEGRADED"}]}),
+            "none",
+        ),
+        (
+            "self-managed",
+            json!({"nodes": [linux], "objects": own}),
+            "pod_identity",
+        ),
+        (
+            "Auto Mode",
+            json!({"nodes": [linux], "auto_mode": true}),
+            "pod_identity",
+        ),
+        (
+            "an Auto Mode node",
+            json!({"nodes": [node("n1", json!({"eks.amazonaws.com/compute-type": "auto"}))]}),
+            "pod_identity",
+        ),
+        (
+            "a hybrid node",
+            json!({"nodes": [node("n1", json!({"eks.amazonaws.com/compute-type": "hybrid"}))], "addons": agent}),
+            "none",
+        ),
+        (
+            "not on this node",
+            json!({"nodes": [node("n2", json!({}))], "addons": agent, "controllers": partly}),
+            "none",
+        ),
+    ];
+    for (name, mut cluster, expected) in cases {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        cluster["name"] = "demo".into();
+        cluster["associations"] =
+            json!([{"namespace": "payments", "service_account": "api", "role_arn": API}]);
+        cluster["service_accounts"] = json!([{"namespace": "payments", "name": "api"}]);
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "payments", "name": "p"}, "spec": {"serviceAccountName": "api", "containers": [{"name": "a", "image": "i"}]}});
+        match cluster["objects"].as_array_mut() {
+            Some(objects) => objects.push(pod),
+            None => cluster["objects"] = json!([pod]),
+        }
+        let document = json!({"Version": "2012-10-17", "Statement": [pods(Value::Null)]});
+        sandbox.seed(json!({"iam": {"Roles": [{"RoleName": "payments-api", "AssumeRolePolicyDocument": document}]}, "clusters": [cluster]})).unwrap();
+        assert_eq!(
+            paths(&sandbox, "api"),
+            [expected],
+            "{name}: {:?}",
+            sandbox.credential_report().pods
+        );
+    }
+}
+
+#[test]
+fn target_roles_and_session_tags() {
+    let source = json!({"Version": "2012-10-17", "Statement": [pods(Value::Null)]});
+    let tagged = pods(json!({"StringEquals": {"aws:RequestTag/kubernetes-namespace": "payments"}}));
+    let target = |condition: Value, actions: Value| json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": API}, "Action": actions, "Condition": condition}]});
+    let both = json!(["sts:AssumeRole", "sts:TagSession"]);
+    let external =
+        json!({"StringEquals": {"sts:ExternalId": "us-east-1/123456789012/demo/payments/api"}});
+    let cases = [
+        (
+            "both trust",
+            source.clone(),
+            target(json!({}), both.clone()),
+            false,
+            "pod_identity",
+        ),
+        (
+            "no TagSession",
+            source.clone(),
+            target(json!({}), json!("sts:AssumeRole")),
+            false,
+            "none",
+        ),
+        (
+            "no TagSession needed without tags",
+            source.clone(),
+            target(external.clone(), json!("sts:AssumeRole")),
+            true,
+            "pod_identity",
+        ),
+        (
+            "an external id is not there for TagSession",
+            source,
+            target(external, both.clone()),
+            false,
+            "none",
+        ),
+        (
+            "tags in the trust, but none sent",
+            json!({"Version": "2012-10-17", "Statement": [tagged]}),
+            target(json!({}), both),
+            true,
+            "none",
+        ),
+    ];
+    for (name, source, target, disable, expected) in cases {
+        let sandbox = Sandbox::start(Options::default()).unwrap();
+        let association = json!({"namespace": "payments", "service_account": "api", "role_arn": API, "target_role_arn": "arn:aws:iam::210987654321:role/target", "disable_session_tags": disable});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "payments", "name": "p"}, "spec": {"serviceAccountName": "api", "containers": [{"name": "a", "image": "i"}]}});
+        sandbox.seed(json!({
+            "iam": [
+                {"Roles": [{"RoleName": "payments-api", "AssumeRolePolicyDocument": source}]},
+                {"account_id": "210987654321", "Roles": [{"RoleName": "target", "AssumeRolePolicyDocument": target}]},
+            ],
+            "clusters": [{"name": "demo", "addons": [{"name": "eks-pod-identity-agent"}], "associations": [association], "service_accounts": [{"namespace": "payments", "name": "api"}], "objects": [pod]}],
+        })).unwrap();
+        assert_eq!(
+            paths(&sandbox, "api"),
+            [expected],
+            "{name}: {:?}",
+            sandbox.credential_report().pods
+        );
+    }
+}
+
+#[test]
+fn a_custom_workload_owns_its_replica_set() {
+    let sandbox = sandbox();
+    let template = json!({"metadata": {"labels": {"app": "canary"}}, "spec": {"serviceAccountName": "api", "containers": [{"name": "a", "image": "i"}]}});
+    let rollout = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"namespace": "payments", "name": "canary"}, "spec": {"template": template}});
+    let set = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"namespace": "payments", "name": "canary-1", "ownerReferences": [{"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "canary", "controller": true}]},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "canary"}}, "template": template}});
+    sandbox.seed(json!({"clusters": [{"name": "demo", "custom_kinds": [{"group": "argoproj.io", "version": "v1alpha1", "kind": "Rollout", "plural": "rollouts"}], "objects": [rollout, set]}]})).unwrap();
+    let owner = sandbox
+        .kubernetes_object("demo", "rollouts", Some("payments"), "canary")
+        .unwrap();
+    let set = sandbox
+        .kubernetes_object("demo", "replicasets", Some("payments"), "canary-1")
+        .unwrap();
+    assert_eq!(
+        set["metadata"]["ownerReferences"][0]["uid"],
+        owner["metadata"]["uid"]
+    );
+    let report = sandbox.credential_report();
+    assert!(
+        report
+            .pods
+            .iter()
+            .any(|p| p.pod.starts_with("canary-1-") && p.path == "web_identity")
+    );
+    trust(&sandbox, "payments-api", json!([pods(Value::Null)]));
+    let lost = sandbox.credential_report().violations;
+    assert!(
+        lost.iter().any(|v| v.pod == "a new pod of Rollout/canary"),
+        "{lost:?}"
     );
 }

@@ -79,6 +79,7 @@ pub(crate) fn request(
         query: String::new(),
         headers,
         body: body.into(),
+        user: None,
     };
     let grants = std::mem::take(&mut cluster.kubernetes.access.grants);
     let result = requests::carry_out(cluster, "system:masters", &resource, &request, &query);

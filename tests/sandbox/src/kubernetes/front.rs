@@ -326,9 +326,13 @@ fn authenticate<'k>(
     request: &Request,
     keys: impl Fn(&str) -> Option<&'k crate::sigv4::AccessKey>,
 ) -> Option<String> {
+    let has_grant = |user: &String| cluster.kubernetes.access.names(user);
+    if let Some(user) = request.user.clone().filter(has_grant) {
+        return Some(user);
+    }
     let token = request.header("authorization").strip_prefix("Bearer ")?;
     let user = tokens::api_user(token.trim(), &cluster.issuer, now());
-    if let Some(user) = user.filter(|user| cluster.kubernetes.access.names(user)) {
+    if let Some(user) = user.filter(has_grant) {
         return Some(user);
     }
     let key = access::identify(

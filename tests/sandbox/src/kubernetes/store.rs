@@ -670,7 +670,14 @@ impl Store {
         } else {
             (offset + selection.limit).min(items.len())
         };
-        let page = items.get(offset..end).unwrap_or_default().to_vec();
+        let mut page = items.get(offset..end).unwrap_or_default().to_vec();
+        if !kind.is_custom() {
+            // Items of built-in kinds do not say what they are: the list does.
+            for object in page.iter_mut().filter_map(Value::as_object_mut) {
+                object.shift_remove("kind");
+                object.shift_remove("apiVersion");
+            }
+        }
         if end < items.len() {
             metadata["remainingItemCount"] = (items.len() - end).into();
             let number = number.unwrap_or_else(|| {

@@ -88,6 +88,7 @@ fn outcome(cluster: &mut Cluster, call: &Call<'_>) -> Result<Outcome, Failure> {
         } else {
             call.body.to_string().into()
         },
+        user: None,
     };
     requests::carry_out(cluster, "me", &resource, &request, &query)
 }
@@ -371,6 +372,13 @@ fn golden_answers() {
         json!({"metadata": {"annotations": {"x": null}}}),
     );
     assert_eq!(send(&mut cluster, &null).0, 200);
+    let list = send(&mut cluster, &call("GET", "serviceaccounts", "")).1;
+    assert_eq!(list["kind"], "ServiceAccountList");
+    assert_eq!(
+        list["items"][0].get("kind"),
+        None,
+        "the list says it for all"
+    );
     let (status, gone) = send(&mut cluster, &call("DELETE", "serviceaccounts", "a"));
     assert_eq!(
         (status, &gone["kind"]),
