@@ -76,7 +76,7 @@ def library():
 def install():
     if os.name != "posix":
         fail("this works on Linux and macOS; on Windows install Terraform and set PODIDENTITY_TERRAFORM")
-    if not python().exists():
+    if not (ENVIRONMENT / "bin" / "pip").exists():
         say(f"Creating {ENVIRONMENT}")
         try:
             venv.create(ENVIRONMENT, with_pip=True)

@@ -605,9 +605,15 @@ async fn signals() {
     assert_eq!(plugin.exit().await.0.code(), Some(128 + 15));
     assert_eq!(plugin.left_behind(), [] as [PathBuf; 0]);
 
+    // Under nohup core lives on after the terminal is gone, and needs the provider.
     let mut plugin = Plugin::start(binary(), Some(&identity)).await;
     plugin.signal("HUP");
-    assert_eq!(plugin.exit().await.0.code(), Some(128 + 1));
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    healthy(plugin.tls(&Client::of(&identity)))
+        .await
+        .expect("the provider ends with core, not before");
+    plugin.signal("TERM");
+    assert_eq!(plugin.exit().await.0.code(), Some(128 + 15));
     assert_eq!(plugin.left_behind(), [] as [PathBuf; 0]);
 }
 

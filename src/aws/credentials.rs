@@ -1,7 +1,7 @@
 //! Where credentials come from.
 //!
-//! Order: keys of the provider block or environment, shared files (SSO and `credential_process` too), web identity,
-//! container (ECS and EKS Pod Identity), instance metadata. Then the roles of `assume_role`, one after the other. Nothing
+//! Order: keys of the provider block or environment, web identity of the environment (unless the block names a profile),
+//! shared files (SSO and `credential_process` too), container (ECS and EKS Pod Identity), instance metadata. Then the roles of `assume_role`, one after the other. Nothing
 //! is asked before the first AWS call needs it.
 
 use std::fmt;
@@ -108,20 +108,21 @@ fn base_chain(
     base: &SdkConfig,
     config: &ProviderConfig,
 ) -> FirstFound {
-    let mut chain = match &settings.keys {
+    let shared_profile = || profile(settings, base, config);
+    let mut chain = match (&settings.keys, &settings.environment_web_identity) {
         // Keys that were given are the answer, right or wrong: nothing after them is asked.
-        Some(keys) => CredentialsProviderChain::first_try("Keys", keys.credentials()),
-        None => CredentialsProviderChain::first_try("Profile", profile(settings, base, config)),
-    };
-    if let Some(web_identity) = &settings.environment_web_identity {
-        chain = chain.or_else(
+        (Some(keys), _) => CredentialsProviderChain::first_try("Keys", keys.credentials()),
+        // The environment comes before shared files, as in hashicorp/aws.
+        (None, Some(web_identity)) => CredentialsProviderChain::first_try(
             "WebIdentityToken",
             WebIdentityCredentials {
                 sts: sts_client(base, None),
                 web_identity: web_identity.clone(),
             },
-        );
-    }
+        )
+        .or_else("Profile", shared_profile()),
+        (None, None) => CredentialsProviderChain::first_try("Profile", shared_profile()),
+    };
     if settings.container {
         chain = chain.or_else(
             "Container",

@@ -70,7 +70,11 @@ where
             Ok(output) => return Ok(output),
             // Ran out of time inside a call: what it was retried for says more than "timeout".
             Err(error) if error.kind() == AwsErrorKind::Timeout && Instant::now() >= deadline => {
-                last.take().unwrap_or(error)
+                if error.after_ambiguous_attempt() {
+                    error
+                } else {
+                    last.take().unwrap_or(error)
+                }
             }
             Err(error) if !retryable(&error) => return Err(error),
             Err(error) => error,

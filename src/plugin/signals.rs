@@ -22,6 +22,9 @@ pub(super) struct Signals {
     hang_up: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    /// Process id of core.
+    #[cfg(unix)]
+    core: u32,
     #[cfg(windows)]
     interrupt: tokio::signal::windows::CtrlC,
 }
@@ -40,6 +43,7 @@ impl Signals {
                 terminate: signal(SignalKind::terminate())?,
                 hang_up: signal(SignalKind::hangup())?,
                 interrupt: signal(SignalKind::interrupt())?,
+                core: std::os::unix::process::parent_id(),
             })
         }
         #[cfg(windows)]
@@ -56,7 +60,15 @@ impl Signals {
             #[cfg(unix)]
             tokio::select! {
                 _ = self.terminate.recv() => return Ended::Signal(15),
-                _ = self.hang_up.recv() => return Ended::Signal(1),
+                _ = self.hang_up.recv() => {
+                    // Under nohup core ignores this signal and goes on, and what is in flight must too; without, core is
+                    // gone in a moment.
+                    if on_interrupt == Interrupt::Ends || core_is_gone(self.core).await {
+                        return Ended::Signal(1);
+                    }
+                    tracing::debug!("ignored a hang-up: Terraform goes on");
+                    continue;
+                }
                 _ = self.interrupt.recv() => {}
             }
             #[cfg(windows)]
@@ -71,4 +83,11 @@ impl Signals {
             }
         }
     }
+}
+
+/// Whether the process that started this one ends within a second.
+#[cfg(unix)]
+async fn core_is_gone(core: u32) -> bool {
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    std::os::unix::process::parent_id() != core
 }

@@ -13,6 +13,7 @@ use crate::aws::{AwsError, AwsErrorKind, Clients, Eks, Iam, Partition, Sts, TagP
 use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
 use crate::kubernetes::KubernetesConfig;
+use crate::resources::association::ThisRun;
 use crate::resources::planned_trust::PlannedTrusts;
 
 /// The configured provider: clients, defaults, and look-ups that are asked once per process.
@@ -29,6 +30,7 @@ pub struct ProviderData {
     addon_schemas: Lookup<(String, String), Option<Arc<str>>>,
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
     planned_trusts: PlannedTrusts,
+    associations: ThisRun,
 }
 
 /// What the provider block says beside how to reach AWS.
@@ -59,6 +61,7 @@ impl ProviderData {
             addon_schemas: Lookup::default(),
             roles: Lookup::default(),
             planned_trusts: PlannedTrusts::default(),
+            associations: ThisRun::default(),
         }
     }
 
@@ -302,6 +305,12 @@ impl ProviderData {
     /// Keeps what a write learned about a role, so that nobody has to ask.
     pub fn put_role(&self, role: Arc<RoleInfo>) {
         self.roles.put(role.name.clone(), Some(role));
+    }
+
+    /// What this run did to associations.
+    #[must_use]
+    pub fn associations(&self) -> &ThisRun {
+        &self.associations
     }
 
     /// The trust policies that this run is going to give to roles.

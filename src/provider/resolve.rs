@@ -432,7 +432,9 @@ impl<'a> Resolver<'a> {
             profile_roles,
             files: self.shared.files().clone(),
             profile: profile.to_owned(),
-            environment_web_identity,
+            // A profile that the provider block names is an answer too: then the environment is not asked.
+            environment_web_identity: environment_web_identity
+                .filter(|_| profile_source != ProfileSource::Block),
             container: container.is_some(),
             instance_metadata,
             web_identity: self

@@ -12,7 +12,7 @@ use crate::aws::AwsErrorKind;
 use crate::aws::tags::to_map;
 use crate::cty::{Path, Value};
 use crate::framework::Context;
-use crate::framework::diagnostic::Diagnostic;
+use crate::framework::diagnostic::{Diagnostic, Severity};
 use crate::framework::model::{FromValue, IntoValue};
 use crate::framework::resource::{
     CreateRequest, CreateResponse, DeleteRequest, DeleteResponse, ImportState, ImportStateRequest,
@@ -165,7 +165,7 @@ async fn create(
     let cluster = cluster_of(&plan)?;
     let created = api::create(context, &cluster, &plan).await.map_err(|error| {
         let object = format!("The add-on {ADDON} was not installed in the cluster {cluster:?}.");
-        if error.kind() == AwsErrorKind::AlreadyExists {
+        if error.message().contains("already exists") {
             return error.into_diagnostic(
                 CREATING,
                 &object,
@@ -207,11 +207,22 @@ async fn create(
                 ),
             ))
         }
-        Err(error) => Err(error.into_diagnostic(
-            CREATING,
-            &format!("{ADDON} was installed in the cluster {cluster:?} but did not become active."),
-            "",
-        )),
+        Err(error) => {
+            let mut diagnostic = error.into_diagnostic(
+                CREATING,
+                &format!(
+                    "{ADDON} was installed in the cluster {cluster:?} but did not become active."
+                ),
+                "",
+            );
+            if error.kind() != AwsErrorKind::Timeout {
+                return Err(diagnostic);
+            }
+            // The state is true, and replacing an agent that is slow would take it away from every node.
+            diagnostic.severity = Severity::Warning;
+            response.diagnostics.push(diagnostic);
+            Ok(())
+        }
     }
 }
 
@@ -229,6 +240,15 @@ async fn read(
         }
         Err(error) if error.is_not_found() => {
             response.state = Value::Null;
+            Ok(())
+        }
+        Err(error) if error.is_not_yet_known() => {
+            response.diagnostics.warning(
+                "EKS Pod Identity Agent not refreshed",
+                format!(
+                    "The add-on of the cluster {cluster:?} is planned as it was last seen: {error}."
+                ),
+            );
             Ok(())
         }
         Err(error) => Err(error.into_diagnostic(
@@ -261,7 +281,8 @@ async fn update(
         match result.outcome {
             Ok(()) => {}
             Err(api::UpdateError::Call(error)) => {
-                let next = if error.message().contains("onflict") {
+                let health = result.found.as_ref().map(api::health).unwrap_or_default();
+                let hint = if error.message().contains("onflict") {
                     "Set resolve_conflicts_on_update to \"OVERWRITE\" to reset what was changed in the cluster, or to \
                      \"PRESERVE\" to keep it."
                 } else {
@@ -270,7 +291,9 @@ async fn update(
                 return Err(error.into_diagnostic(
                     UPDATING,
                     &format!("The add-on {ADDON} of the cluster {cluster:?} was not updated."),
-                    next,
+                    [hint, &health]
+                        .join(if hint.is_empty() { "" } else { "\n\n" })
+                        .as_str(),
                 ));
             }
             Err(api::UpdateError::Failed(reasons)) => {

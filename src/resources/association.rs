@@ -3,6 +3,7 @@
 mod api;
 mod role_check;
 mod schema;
+mod this_run;
 
 use async_trait::async_trait;
 
@@ -22,6 +23,8 @@ use crate::framework::{Context, Diagnostics};
 use crate::policy::size::check_session_policy_size;
 use crate::provider::ProviderData;
 use crate::resources::{cluster_name, tags};
+
+pub use this_run::ThisRun;
 
 use schema::{Association, ON_CONFLICT_ADOPT, ON_CONFLICT_ERROR, TIMEOUTS};
 
@@ -326,8 +329,8 @@ async fn on_conflict(
             ),
         ));
     }
-    // From here on the association is ours: whatever fails below, the state must name it.
-    response.state = api::state(&context.provider, plan, &existing).into_value();
+    // Not in the state before it is as configured: an error with a state would taint it, and the next apply would delete
+    // an association that worked before. Without a state the next apply adopts it again.
     let adopted = api::update(context, &existing, wanted, timeout)
         .await
         .map_err(|error| {
@@ -337,6 +340,7 @@ async fn on_conflict(
                 "",
             )
         })?;
+    context.provider.associations().adopt(id);
     response.state = api::state(&context.provider, plan, &adopted).into_value();
     Ok(())
 }
@@ -373,6 +377,13 @@ async fn read(
         }
         Err(error) if error.is_not_found() => {
             response.state = Value::Null;
+            Ok(())
+        }
+        Err(error) if error.is_not_yet_known() => {
+            response.diagnostics.warning(
+                "EKS Pod Identity association not refreshed",
+                format!("The association {id} is planned as it was last seen: {error}."),
+            );
             Ok(())
         }
         Err(error) => Err(error.into_diagnostic(
@@ -463,8 +474,15 @@ async fn delete(
     ) else {
         return Ok(());
     };
+    // Replaced with create_before_destroy and on_conflict = "adopt": the new object is this very association.
+    if context.provider.associations().has_adopted(id) {
+        return Ok(());
+    }
     match api::delete(context, cluster, id, timeout).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            context.provider.associations().delete(id);
+            Ok(())
+        }
         Err(error) if error.is_not_found() => Ok(()),
         Err(error) => Err(error.into_diagnostic(
             DELETING,

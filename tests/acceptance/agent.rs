@@ -510,7 +510,9 @@ fn an_answer_on_the_wire_is_awaited_when_interrupted() {
     });
     case.config(BASIC);
     let running = case.start_apply();
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    case.wait_until("the add-on is being created", |case| {
+        case.calls().contains_key("eks:CreateAddon")
+    });
     running.interrupt();
     let outcome = running.wait();
     if addon(&case).is_some() {

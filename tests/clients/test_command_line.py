@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
 from sandbox_process import SandboxTest
 
-AWS = shutil.which("aws")
+# The pinned one that was installed beside this Python, before whatever the machine has.
+AWS = shutil.which("aws", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
 KUBECTL = shutil.which("kubectl")
 
 

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::framework::Diagnostic;
 
 /// How long an operation may go on after StopProvider before it is dropped. Whoever waits or retries ends at once by
-/// itself; this is for a call that is on its way, so that its answer (an id) still reaches the state.
-pub const GRACE: Duration = Duration::from_secs(30);
+/// itself; this is for a call that is on its way, so that its answer (an id) still reaches the state. Longer than clients
+/// wait for an answer, or the answer would be dropped that the wait was for.
+pub const GRACE: Duration = Duration::from_secs(75);
 
 /// Runs `call`, which writes into a response that the caller owns and still has afterwards. `operation` names it for the
 /// user: `creating podidentity_role`.

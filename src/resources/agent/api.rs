@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_eks::types::{Addon, AddonStatus, ResolveConflicts, UpdateStatus};
 
 use crate::aws::facts::rfc3339;
-use crate::aws::retry::Schedule;
+use crate::aws::retry::{Schedule, retry_while};
 use crate::aws::tags::to_map;
 use crate::aws::wait::{Progress, poll};
 use crate::aws::{self, AwsError, AwsErrorKind};
@@ -162,13 +162,16 @@ pub(super) async fn delete(
     timeout: Duration,
 ) -> Result<(), AwsError> {
     let eks = context.provider.eks()?;
-    let call = eks
-        .delete_addon()
-        .cluster_name(cluster)
-        .addon_name(ADDON)
-        .set_preserve(preserve.then_some(true))
-        .send();
-    aws::write(&context.cancel, call).await?;
+    retry_while(&context.cancel, timeout, is_changing, || async {
+        let call = eks
+            .delete_addon()
+            .cluster_name(cluster)
+            .addon_name(ADDON)
+            .set_preserve(preserve.then_some(true))
+            .send();
+        aws::write(&context.cancel, call).await
+    })
+    .await?;
     poll(&context.cancel, timeout, Schedule::STATUS, || async {
         match describe(context, cluster).await {
             Err(error) if error.is_not_found() => Ok(Progress::Done(())),
@@ -263,20 +266,25 @@ async fn run_update(
         (_, Attr::Known(_)) => Some("{}".to_owned()),
         _ => None,
     };
-    let call = eks
-        .update_addon()
-        .cluster_name(cluster)
-        .addon_name(ADDON)
-        .set_addon_version(plan.addon_version.known().cloned())
-        .set_configuration_values(configuration)
-        .set_resolve_conflicts(
-            plan.resolve_conflicts_on_update
-                .as_deref()
-                .map(ResolveConflicts::from),
-        )
-        .client_request_token(uuid::Uuid::new_v4().to_string())
-        .send();
-    let answer = aws::write(&context.cancel, call).await.map_err(refused)?;
+    let token = uuid::Uuid::new_v4().to_string();
+    let answer = retry_while(&context.cancel, timeout, is_changing, || async {
+        let call = eks
+            .update_addon()
+            .cluster_name(cluster)
+            .addon_name(ADDON)
+            .set_addon_version(plan.addon_version.known().cloned())
+            .set_configuration_values(configuration.clone())
+            .set_resolve_conflicts(
+                plan.resolve_conflicts_on_update
+                    .as_deref()
+                    .map(ResolveConflicts::from),
+            )
+            .client_request_token(&token)
+            .send();
+        aws::write(&context.cancel, call).await
+    })
+    .await
+    .map_err(refused)?;
     let id = answer
         .output
         .update
@@ -321,6 +329,11 @@ async fn run_update(
             Err((true, UpdateError::Failed(text)))
         }
     }
+}
+
+/// Another change of the add-on is under way, such as one that an interrupted run began.
+fn is_changing(error: &AwsError) -> bool {
+    error.code() == Some("ResourceInUseException")
 }
 
 fn same_configuration(addon: &Addon, plan: &Agent) -> bool {

@@ -13,6 +13,9 @@ use crate::resources::documents::parse_configuration;
 
 use super::schema::{ADDON, POLICY_LATEST};
 
+/// Key of the planned version in private state.
+const PLANNED_VERSION: &str = "planned_addon_version";
+
 /// Plans `addon_version`, checks it and the configuration values, and tells of clusters that need no agent.
 ///
 /// Nothing is looked up for an agent that does not change, unless a `version_policy` follows EKS.
@@ -35,8 +38,25 @@ pub(super) async fn plan(
     }
     let version_changes = configured.is_set() && *configured != prior_version;
     let look_up = creates || policy.is_set() || version_changes;
-    if look_up {
+    // At apply time Terraform 1.16 and later hands back what the first plan resolved; asking again could answer otherwise.
+    let promised = request
+        .planned_private
+        .as_ref()
+        .and_then(|private| private.get(PLANNED_VERSION)?.as_str())
+        .filter(|_| configured.is_null());
+    if let Some(version) = promised {
+        response
+            .planned_state
+            .set("addon_version", Value::from(version));
+    } else if look_up {
         resolve(context, request, response, creates).await;
+    }
+    match response.planned_state.get("addon_version").as_str() {
+        Some(version) => {
+            let version = version.to_owned();
+            response.planned_private.set(PLANNED_VERSION, version);
+        }
+        None => response.planned_private.remove(PLANNED_VERSION),
     }
     let version_moved = *response.planned_state.get("addon_version") != prior_version;
     let configuration = response.planned_state.get("configuration_values").clone();

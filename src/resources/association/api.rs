@@ -106,9 +106,16 @@ pub(super) async fn create(
                 )
                 .await;
                 Err(match existing {
-                    Ok(None) => AwsError::new(aws::AwsErrorKind::AlreadyExists, BEING_DELETED)
-                        .with_code(IN_USE)
-                        .in_call(error.service(), error.operation()),
+                    // Listed or not: deleting is eventually consistent in both.
+                    Ok(existing)
+                        if existing
+                            .as_deref()
+                            .is_none_or(|id| context.provider.associations().has_deleted(id)) =>
+                    {
+                        AwsError::new(aws::AwsErrorKind::AlreadyExists, BEING_DELETED)
+                            .with_code(IN_USE)
+                            .in_call(error.service(), error.operation())
+                    }
                     _ => error,
                 })
             }
@@ -121,8 +128,9 @@ pub(super) async fn create(
 /// EKS's code for "there is one already".
 pub(super) const IN_USE: &str = "ResourceInUseException";
 
-/// The message of an [`IN_USE`] error when EKS does not list what is said to exist: its deletion is not everywhere yet.
-const BEING_DELETED: &str = "EKS says that there is an association but lists none; an earlier one is probably still being deleted";
+/// The message of an [`IN_USE`] error when what is said to exist is on its way out: not listed, or deleted by this very run.
+const BEING_DELETED: &str =
+    "EKS says that there is an association, but an earlier one is still being deleted";
 
 /// The association of a service account, by id.
 pub(super) async fn find(

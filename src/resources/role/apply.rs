@@ -117,20 +117,21 @@ pub(super) async fn update(
 
     let wanted_tags = to_map(&plan.tags_all);
     let tag_changes = changes(&to_map(&prior.tags_all), &wanted_tags);
-    if !tag_changes.set.is_empty() {
+    // IAM does not tell tag keys apart by case, and 50 tags are the limit: what goes must go first.
+    if !tag_changes.remove.is_empty() {
         calls
-            .tag(&tag_changes.set)
+            .untag(&tag_changes.remove)
             .await
             .map_err(|error| failed(&error, "A tag", "tags"))?;
     }
     applied.record(|role| {
         let mut tags = to_map(&role.tags_all);
-        tags.extend(tag_changes.set.clone());
+        tags.retain(|key, _| !tag_changes.remove.contains(key));
         role.tags_all = Value::string_map(tags);
     });
-    if !tag_changes.remove.is_empty() {
+    if !tag_changes.set.is_empty() {
         calls
-            .untag(&tag_changes.remove)
+            .tag(&tag_changes.set)
             .await
             .map_err(|error| failed(&error, "A tag", "tags"))?;
     }

@@ -46,7 +46,7 @@ pub(super) async fn read(
             response.state = Value::Null;
             return Ok(());
         }
-        Err(error) if error.is_not_yet_known() => {
+        Err(error) if error.is_not_yet_known() && !importing => {
             stays_as_it_was(name, &error, &mut response.diagnostics);
             return Ok(());
         }
