@@ -658,3 +658,52 @@ fn bad_input_is_refused_at_plan_time() {
     case.plan_error("No version of the EKS Pod Identity Agent")
         .on("cluster_name");
 }
+
+#[test]
+fn a_change_under_way_is_waited_for() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    let busy = |operation: &str| Fault {
+        operation: Some(operation.into()),
+        error: Some(FaultError {
+            code: "ResourceInUseException".into(),
+            message: "Addon cannot be updated as it is currently in UPDATING state".into(),
+            status: 409,
+        }),
+        count: Some(2),
+        ..Fault::default()
+    };
+    case.config(with("addon_version = \"v1.3.7-eksbuild.2\""))
+        .apply();
+    case.fault(busy("UpdateAddon"));
+    case.config(with("addon_version = \"v1.3.8-eksbuild.2\""))
+        .apply()
+        .expect_empty_plan();
+    case.fault(busy("DeleteAddon")).destroy();
+}
+
+#[test]
+fn a_slow_installation_is_no_reason_to_replace_it() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    behave(
+        &case,
+        &json!({"create": [{"status": "CREATING", "ms": 600_000}, {"status": "ACTIVE"}]}),
+    );
+    case.config(with("timeouts {\n    create = \"2s\"\n  }"));
+    let outcome = case.try_apply(&[]);
+    assert_eq!(outcome.code, 0, "{}", outcome.report());
+    assert!(
+        outcome
+            .warnings()
+            .iter()
+            .any(|warning| warning.detail.contains("did not become active")),
+        "{}",
+        outcome.report()
+    );
+    assert!(!case.state().is_tainted(THIS));
+    case.expect_attribute(THIS, "status", "CREATING")
+        .expect_empty_plan();
+}

@@ -949,3 +949,71 @@ fn bad_input_is_refused_at_plan_time() {
         case.plan_error(expected).on(attribute);
     }
 }
+
+fn denied(operation: &str) -> Fault {
+    Fault {
+        operation: Some(operation.into()),
+        error: Some(FaultError {
+            code: "AccessDeniedException".into(),
+            message: "not authorized".into(),
+            status: 403,
+        }),
+        ..Fault::default()
+    }
+}
+
+#[test]
+fn a_failed_adoption_leaves_the_association_as_it_was() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    case.config(BASIC).apply();
+    let id = case.text(THIS, "association_id");
+    case.forget(THIS);
+    case.fault(denied("UpdatePodIdentityAssociation"));
+    let adopting = with("on_conflict = \"adopt\"\n  disable_session_tags = true");
+    case.config(adopting);
+    case.apply_error("was adopted but not changed").anywhere();
+    // A tainted object would be deleted by the next apply, and pods would be without permissions meanwhile.
+    case.expect_absent(THIS);
+    case.sandbox().clear_faults();
+    case.apply()
+        .expect_attribute(THIS, "association_id", id.as_str())
+        .expect_empty_plan();
+}
+
+#[test]
+fn an_adopted_association_survives_its_own_replacement() {
+    let mut case = Case::new();
+    case.config(with(
+        "on_conflict = \"adopt\"\n  lifecycle {\n    create_before_destroy = true\n  }",
+    ))
+    .apply();
+    let id = case.attribute(THIS, "association_id");
+    case.taint(THIS)
+        .apply()
+        .expect_empty_plan()
+        .expect_attribute(THIS, "association_id", id);
+    assert_eq!(association(&case).service_account(), Some("api"));
+    case.destroy();
+}
+
+#[test]
+fn a_plan_works_while_the_provider_is_not_known() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    let config = |label: &str| {
+        format!(
+            "resource \"terraform_data\" \"region\" {{\n  input = {{ region = \"us-east-1\", label = \"{label}\" }}\n}}\n\
+             provider \"podidentity\" {{\n  region = terraform_data.region.output.region\n}}\n\
+             resource \"podidentity_agent\" \"this\" {{\n  cluster_name = \"demo\"\n}}\n{BASIC}"
+        )
+    };
+    case.config(config("first")).apply().expect_empty_plan();
+    // The output is known only after apply, and with it the region.
+    case.config(config("second"));
+    case.plan_warning("association not refreshed");
+    case.plan_warning("Agent not refreshed");
+    case.apply().expect_empty_plan();
+}
