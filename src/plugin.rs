@@ -21,6 +21,7 @@ use std::{
     fmt::Write as _,
     io::{self, Write as _},
     process::ExitCode,
+    sync::Arc,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -40,7 +41,7 @@ pub use self::{
     reattach::{DebugServer, serve_debug},
     tls::TlsError,
 };
-use crate::proto::tfplugin6::provider_server::Provider;
+use crate::proto::tfplugin6::{provider_server::Provider, stop_provider};
 
 /// What identifies the provider.
 #[derive(Clone, Copy, Debug)]
@@ -169,9 +170,10 @@ async fn serve<P: Provider>(service: P, environment: &Environment) -> Result<End
     .write(io::stdout().lock())
     .map_err(ServeError::Stdout)?;
 
+    let service = Arc::new(service);
     let stop_serving = CancellationToken::new();
     let serving = server::serve(
-        service,
+        Arc::clone(&service),
         listener,
         acceptor,
         ShutdownRpc::Ends,
@@ -184,8 +186,16 @@ async fn serve<P: Provider>(service: P, environment: &Environment) -> Result<End
             Ok(Ended::Shutdown)
         }
         ended = signals.ended(Interrupt::Ignored) => {
-            stop_serving.cancel();
-            serving.await?;
+            // A supervisor may signal the whole process group, and core then waits for us to finish: whoever waits for
+            // something answers now, with the state it has, as after core's own StopProvider.
+            let stop = async {
+                let _ = service
+                    .stop_provider(tonic::Request::new(stop_provider::Request {}))
+                    .await;
+                stop_serving.cancel();
+            };
+            let (served, ()) = tokio::join!(serving, stop);
+            served?;
             Ok(ended)
         }
     }

@@ -1,6 +1,6 @@
 //! Debug servers: Terraform attaches to a process that somebody else started (`TF_REATTACH_PROVIDERS`).
 
-use std::process;
+use std::{process, sync::Arc};
 
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -37,7 +37,7 @@ pub async fn serve_debug<P: Provider>(
     let address = listener.address().clone();
     let stop_serving = CancellationToken::new();
     let serving = tokio::spawn(server::serve(
-        service,
+        Arc::new(service),
         listener,
         None,
         ShutdownRpc::Ignored,

@@ -1,6 +1,6 @@
 //! One gRPC server: Terraform's service and go-plugin's on one listener.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use tokio::{
@@ -38,7 +38,7 @@ const HEALTH_SERVICE: &str = "plugin";
 
 /// Serves until `stop_serving`, then lets open calls finish for a moment.
 pub(super) async fn serve<P: Provider>(
-    service: P,
+    service: Arc<P>,
     listener: Listener,
     tls: Option<TlsAcceptor>,
     on_shutdown: ShutdownRpc,
@@ -50,7 +50,7 @@ pub(super) async fn serve<P: Provider>(
         .await;
     let serving = Server::builder()
         .add_service(
-            ProviderServer::new(service)
+            ProviderServer::from_arc(service)
                 .max_decoding_message_size(MAX_MESSAGE_SIZE)
                 .max_encoding_message_size(MAX_MESSAGE_SIZE),
         )

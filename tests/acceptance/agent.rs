@@ -497,6 +497,33 @@ fn an_interrupted_installation_is_in_the_state() {
     case.destroy();
 }
 
+/// As `timeout` and service managers do it.
+#[cfg(unix)]
+#[test]
+fn a_terminated_process_group_leaves_the_installation_in_the_state() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    behave(
+        &case,
+        &json!({"create": [{"status": "CREATING", "ms": 600_000}, {"status": "ACTIVE"}]}),
+    );
+    case.config(BASIC);
+    let running = case.start_apply();
+    case.wait_until("the installation is waited for", |case| {
+        case.calls()
+            .get("eks:DescribeAddon")
+            .copied()
+            .unwrap_or_default()
+            >= 2
+    });
+    running.signal("TERM");
+    let outcome = running.wait();
+    assert!(case.state().is_tainted(THIS), "{}", outcome.report());
+    behave(&case, &json!({}));
+    case.destroy();
+}
+
 #[cfg(unix)]
 #[test]
 fn an_answer_on_the_wire_is_awaited_when_interrupted() {

@@ -79,10 +79,22 @@ pub(crate) fn provider_directory() -> &'static Path {
             .join("provider")
             .join(std::process::id().to_string());
         let _ = fs::remove_dir_all(&directory);
+        forget_old_binaries(&directory);
         fs::create_dir_all(&directory).unwrap();
         place(binary, &directory.join(binary.file_name().unwrap()));
         directory
     })
+}
+
+/// Earlier runs' directories hold on to binaries that are gone everywhere else. No run takes an hour.
+fn forget_old_binaries(directory: &Path) {
+    let others = directory.parent().map(fs::read_dir);
+    for other in others.into_iter().flatten().flatten().flatten() {
+        let age = other.metadata().and_then(|metadata| metadata.modified());
+        if age.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() > 3_600)) {
+            let _ = fs::remove_dir_all(other.path());
+        }
+    }
 }
 
 /// Puts the provider binary at `to`, without copying where the file system can avoid it.
