@@ -377,8 +377,16 @@ async fn web_identities_are_taken_from_value_file_and_environment() {
             nested("assume_role_with_web_identity", entries),
         )])
     };
+    let shared = directory.path().join("credentials");
+    std::fs::write(
+        &shared,
+        "[default]\naws_access_key_id = test\naws_secret_access_key = test\n",
+    )
+    .unwrap();
+    let shared = shared.to_str().unwrap();
     #[rustfmt::skip]
     let cases: Vec<(&str, Variables<'_>, Value)> = vec![
+        ("environment before shared files", vec![("AWS_ROLE_ARN", role), ("AWS_WEB_IDENTITY_TOKEN_FILE", file), ("AWS_SHARED_CREDENTIALS_FILE", shared), no_keys[0], no_keys[1]], config(&[])),
         ("value", vec![], block(&[("role_arn", role.into()), ("web_identity_token", token.clone().into())])),
         ("file", vec![], block(&[("role_arn", role.into()), ("web_identity_token_file", file.into())])),
         ("block and environment", vec![("AWS_ROLE_ARN", role), ("TF_AWS_WEB_IDENTITY_TOKEN", &token)], block(&[])),
@@ -404,6 +412,35 @@ async fn web_identities_are_taken_from_value_file_and_environment() {
             "{name}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_profile_of_the_block_comes_before_web_identities_of_the_environment() {
+    let sandbox = sandbox();
+    let directory = tempfile::tempdir().unwrap();
+    let shared = directory.path().join("credentials");
+    std::fs::write(
+        &shared,
+        "[named]\naws_access_key_id = test\naws_secret_access_key = test\n",
+    )
+    .unwrap();
+    let variables = [
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/ci"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token"),
+        ("AWS_SHARED_CREDENTIALS_FILE", shared.to_str().unwrap()),
+        ("AWS_ACCESS_KEY_ID", ""),
+        ("AWS_SECRET_ACCESS_KEY", ""),
+    ];
+    let (data, diagnostics) = configure(
+        environment(sandbox.aws_endpoint(), &variables),
+        config(&[("profile", "named".into())]),
+    )
+    .await;
+    let data = data.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    data.cluster(&CancellationToken::new(), "demo")
+        .await
+        .unwrap();
+    assert_eq!(operations(&sandbox), ["DescribeCluster"]);
 }
 
 #[tokio::test]

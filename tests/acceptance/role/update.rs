@@ -251,3 +251,27 @@ fn a_tainted_role_is_replaced() {
     assert_ne!(case.text(THIS, "unique_id"), before);
     case.destroy();
 }
+
+#[test]
+fn a_tag_whose_key_changes_its_case_is_kept() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    let config = |key: &str| {
+        format!(
+            "resource \"podidentity_role\" \"this\" {{\n  name = \"{{{{name}}}}\"\n  tags = {{ {key} = \"payments\" }}\n}}\n"
+        )
+    };
+    case.config(config("team")).apply();
+    case.config(config("Team")).clear_calls().apply();
+    // IAM does not tell tag keys apart by case: untagging last would take the new one away.
+    let order: Vec<String> = case
+        .sandbox()
+        .requests()
+        .into_iter()
+        .map(|entry| entry.operation)
+        .filter(|operation| operation.ends_with("tagRole") || operation == "TagRole")
+        .collect();
+    assert_eq!(order, ["UntagRole", "TagRole"]);
+    case.expect_empty_plan();
+}
