@@ -1017,3 +1017,40 @@ fn a_plan_works_while_the_provider_is_not_known() {
     case.plan_warning("Agent not refreshed");
     case.apply().expect_empty_plan();
 }
+
+#[test]
+fn what_a_lost_answer_created_is_found() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    // The first attempt is carried out without an answer, every further one fails.
+    let lose = |case: &mut Case, operation: &str| {
+        let fault = |skip| Fault {
+            operation: Some(operation.into()),
+            skip,
+            ..Fault::default()
+        };
+        case.fault(Fault {
+            drop: Some(Drop::After),
+            count: Some(1),
+            ..fault(0)
+        });
+        case.fault(Fault {
+            error: Some(FaultError {
+                code: "ServerException".into(),
+                message: "as ordered".into(),
+                status: 500,
+            }),
+            ..fault(1)
+        });
+    };
+    lose(&mut case, "CreatePodIdentityAssociation");
+    lose(&mut case, "CreateAddon");
+    case.config(format!(
+        "provider \"podidentity\" {{\n  max_retries = 1\n}}\n\
+         resource \"podidentity_agent\" \"this\" {{\n  cluster_name = \"demo\"\n}}\n{BASIC}"
+    ))
+    .apply()
+    .expect_empty_plan()
+    .destroy();
+}

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use aws_sdk_eks::types::{Addon, AddonStatus, ResolveConflicts, UpdateStatus};
 
 use crate::aws::facts::rfc3339;
@@ -14,7 +16,7 @@ use crate::framework::Context;
 use crate::framework::model::Attr;
 use crate::provider::ProviderData;
 use crate::resources::documents::parse_configuration;
-use crate::resources::tags;
+use crate::resources::{last_look, tags};
 
 use super::schema::{ADDON, Agent};
 
@@ -48,7 +50,7 @@ pub(super) enum UpdateError {
     Failed(String),
 }
 
-/// Starts the installation.
+/// Starts the installation, and finds what it started if only the answer was lost.
 pub(super) async fn create(
     context: &Context<ProviderData>,
     cluster: &str,
@@ -70,8 +72,18 @@ pub(super) async fn create(
         .set_tags(tags::for_eks(&wanted))
         .client_request_token(uuid::Uuid::new_v4().to_string())
         .send();
-    let answer = aws::write(&context.cancel, call).await?;
-    addon(answer.output.addon)
+    let began = OffsetDateTime::now_utc();
+    let error = match aws::write(&context.cancel, call).await {
+        Ok(answer) => return addon(answer.output.addon),
+        Err(error) if !error.after_ambiguous_attempt() => return Err(error),
+        Err(error) => error,
+    };
+    // Only the answer may be lost.
+    let context = last_look::context(context);
+    match tokio::time::timeout(last_look::LIMIT, describe(&context, cluster)).await {
+        Ok(Ok(found)) if last_look::is_new(found.created_at(), began) => Ok(found),
+        _ => Err(error),
+    }
 }
 
 /// Reads the add-on.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use aws_sdk_eks::types::PodIdentityAssociation;
+use time::OffsetDateTime;
 
 use crate::aws::facts::rfc3339;
 use crate::aws::retry::retry_while;
@@ -14,7 +15,7 @@ use crate::framework::model::Attr;
 use crate::framework::{Context, Diagnostic};
 use crate::policy::{equivalent_arns, equivalent_json};
 use crate::provider::ProviderData;
-use crate::resources::tags;
+use crate::resources::{last_look, tags};
 
 use super::schema::Association;
 
@@ -70,10 +71,42 @@ impl Wanted {
     }
 }
 
-/// Creates the association. A role or trust policy that EKS cannot see yet is waited for, and so is an earlier
+/// Creates the association, and finds it if only the answer was lost.
+pub(super) async fn create(
+    context: &Context<ProviderData>,
+    wanted: &Wanted,
+    timeout: Duration,
+) -> Result<PodIdentityAssociation, AwsError> {
+    let began = OffsetDateTime::now_utc();
+    let error = match try_create(context, wanted, timeout).await {
+        Err(error) if error.after_ambiguous_attempt() => error,
+        result => return result,
+    };
+    let context = last_look::context(context);
+    let look = async {
+        let (cluster, namespace) = (&wanted.cluster, &wanted.namespace);
+        let id = find(&context, cluster, namespace, &wanted.service_account).await?;
+        match id {
+            Some(id) => describe(&context, cluster, &id).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match tokio::time::timeout(last_look::LIMIT, look).await {
+        Ok(Ok::<_, AwsError>(Some(found)))
+            if is_as_wanted(&found, wanted)
+                && set(found.owner_arn()).is_none()
+                && last_look::is_new(found.created_at(), began) =>
+        {
+            Ok(found)
+        }
+        _ => Err(error),
+    }
+}
+
+/// Sends the creation. A role or trust policy that EKS cannot see yet is waited for, and so is an earlier
 /// association of the same service account that is still being deleted; every attempt carries the same token, so EKS
 /// creates one association however often it is asked.
-pub(super) async fn create(
+async fn try_create(
     context: &Context<ProviderData>,
     wanted: &Wanted,
     timeout: Duration,
@@ -197,18 +230,7 @@ pub(super) async fn update(
     timeout: Duration,
 ) -> Result<PodIdentityAssociation, AwsError> {
     let id = existing.association_id().unwrap_or_default();
-    let same_policy = match (set(existing.policy()), wanted.policy.as_deref()) {
-        (None, None) => true,
-        (Some(a), Some(b)) => equivalent_json(a, b),
-        _ => false,
-    };
-    let same = existing
-        .role_arn()
-        .is_some_and(|arn| equivalent_arns(arn, &wanted.role_arn))
-        && set(existing.target_role_arn()) == wanted.target_role_arn.as_deref()
-        && existing.disable_session_tags().unwrap_or_default() == wanted.disable_session_tags
-        && same_policy;
-    let mut updated = if same {
+    let mut updated = if is_as_wanted(existing, wanted) {
         existing.clone()
     } else {
         send_change(
@@ -242,6 +264,21 @@ pub(super) async fn update(
     tags.extend(wanted.tags.clone());
     updated.tags = Some(tags);
     Ok(updated)
+}
+
+/// Whether an association has the wanted settings; tags are not looked at.
+fn is_as_wanted(existing: &PodIdentityAssociation, wanted: &Wanted) -> bool {
+    let same_policy = match (set(existing.policy()), wanted.policy.as_deref()) {
+        (None, None) => true,
+        (Some(a), Some(b)) => equivalent_json(a, b),
+        _ => false,
+    };
+    existing
+        .role_arn()
+        .is_some_and(|arn| equivalent_arns(arn, &wanted.role_arn))
+        && set(existing.target_role_arn()) == wanted.target_role_arn.as_deref()
+        && existing.disable_session_tags().unwrap_or_default() == wanted.disable_session_tags
+        && same_policy
 }
 
 /// Deletes an association, and waits out another change of it.

@@ -16,13 +16,10 @@ use crate::aws::{self, AwsError, AwsErrorKind, Iam, RoleInfo};
 use crate::framework::Context;
 use crate::policy::{equivalent_arns, equivalent_json};
 use crate::provider::ProviderData;
+use crate::resources::last_look;
 
 /// How long a write is repeated that IAM refuses only because an earlier write is not everywhere yet.
 const PROPAGATION: Duration = Duration::from_secs(2 * 60);
-/// How long to look for a role that a create may have left behind.
-const LAST_LOOK: Duration = Duration::from_secs(10);
-/// By how much the clocks of this machine and of IAM may differ.
-const CLOCK_SKEW: time::Duration = time::Duration::minutes(5);
 
 /// A role to create, wholly known.
 #[derive(Clone, Debug)]
@@ -99,7 +96,7 @@ pub(super) async fn create(
     };
     // Stopped or not, one look decides whether a role is left behind that nobody would know of.
     let found = tokio::time::timeout(
-        LAST_LOOK,
+        last_look::LIMIT,
         context
             .provider
             .read_role(&CancellationToken::new(), &role.name),
@@ -125,7 +122,7 @@ pub(super) async fn create(
 impl NewRole {
     fn is_what_was_created(&self, found: &RoleInfo, began: OffsetDateTime) -> bool {
         let created_just_now = OffsetDateTime::parse(&found.create_date, &Rfc3339)
-            .is_ok_and(|created| created >= began - CLOCK_SKEW);
+            .is_ok_and(|created| created >= began - last_look::CLOCK_SKEW);
         created_just_now
             && found.name == self.name
             && found.path == self.path
