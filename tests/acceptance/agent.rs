@@ -4,6 +4,8 @@ use aws_sdk_eks::types::Addon;
 use podidentity_sandbox::{Drop, Fault, FaultError};
 use serde_json::json;
 
+#[cfg(unix)]
+use crate::harness::Running;
 use crate::harness::{Action, Case};
 
 const THIS: &str = "podidentity_agent.this";
@@ -468,14 +470,11 @@ fn preserve_leaves_the_agent_running() {
     );
 }
 
+/// Begins an installation that does not end, and returns while the provider waits for it.
 #[cfg(unix)]
-#[test]
-fn an_interrupted_installation_is_in_the_state() {
-    let Some(mut case) = Case::sandbox_only() else {
-        return;
-    };
+fn start_waiting(case: &mut Case) -> Running {
     behave(
-        &case,
+        case,
         &json!({"create": [{"status": "CREATING", "ms": 600_000}, {"status": "ACTIVE"}]}),
     );
     case.config(BASIC);
@@ -487,6 +486,16 @@ fn an_interrupted_installation_is_in_the_state() {
             .unwrap_or_default()
             >= 2
     });
+    running
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_installation_is_in_the_state() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    let running = start_waiting(&mut case);
     running.interrupt();
     let outcome = running.wait();
     assert_eq!(outcome.code, 1, "{}", outcome.report());
@@ -504,19 +513,7 @@ fn a_terminated_process_group_leaves_the_installation_in_the_state() {
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
-    behave(
-        &case,
-        &json!({"create": [{"status": "CREATING", "ms": 600_000}, {"status": "ACTIVE"}]}),
-    );
-    case.config(BASIC);
-    let running = case.start_apply();
-    case.wait_until("the installation is waited for", |case| {
-        case.calls()
-            .get("eks:DescribeAddon")
-            .copied()
-            .unwrap_or_default()
-            >= 2
-    });
+    let running = start_waiting(&mut case);
     running.signal("TERM");
     let outcome = running.wait();
     assert!(case.state().is_tainted(THIS), "{}", outcome.report());
