@@ -1,8 +1,12 @@
 //! Kubernetes: how a cluster is reached. By default EKS is asked for endpoint and CA, and the bearer token is an STS
 //! request that we sign ourselves.
 
+pub mod client;
 pub mod config;
+pub mod error;
 pub mod token;
 
+pub use client::{ClusterApi, Object, PatchKind, Scope};
 pub use config::{ExecConfig, KubernetesConfig};
+pub use error::{KubernetesError, KubernetesErrorKind};
 pub use token::{EksToken, sign_token};

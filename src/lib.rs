@@ -6,8 +6,11 @@
 
 pub mod aws;
 pub mod cty;
+pub mod data_sources;
 pub mod framework;
+pub mod functions;
 pub mod kubernetes;
+pub mod migration;
 pub mod plugin;
 pub mod policy;
 pub mod proto;

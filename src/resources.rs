@@ -5,6 +5,7 @@ pub mod arns;
 pub mod association;
 pub mod cluster_name;
 pub mod documents;
+pub mod irsa_migration;
 pub mod last_look;
 pub mod names;
 pub mod planned_trust;

@@ -12,7 +12,7 @@ use crate::aws::tags::ReadTags;
 use crate::aws::{AwsError, AwsErrorKind, Clients, Eks, Iam, Partition, Sts, TagPolicy, read};
 use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
-use crate::kubernetes::KubernetesConfig;
+use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, KubernetesErrorKind};
 use crate::resources::association::ThisRun;
 use crate::resources::planned_trust::PlannedTrusts;
 
@@ -200,6 +200,21 @@ impl ProviderData {
                     })
             })
             .await
+    }
+
+    /// The Kubernetes API of a cluster, reached once per name and process.
+    ///
+    /// # Errors
+    /// When the cluster cannot be found, its endpoint is not known, or the `kubernetes` block cannot be used.
+    pub async fn kubernetes_api(
+        &self,
+        _cancel: &CancellationToken,
+        _cluster: &str,
+    ) -> Result<Arc<ClusterApi>, KubernetesError> {
+        Err(KubernetesError::new(
+            KubernetesErrorKind::Other,
+            "the client is being built",
+        ))
     }
 
     /// The versions of an add-on that run on a Kubernetes version, newest first as EKS lists them; empty if there are

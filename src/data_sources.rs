@@ -1,0 +1,4 @@
+//! Data sources, one file or folder each.
+
+pub mod cluster;
+pub mod irsa_inventory;

@@ -1,0 +1,1 @@
+//! `podidentity_cluster`: whether a cluster is ready for Pod Identity.

@@ -1,0 +1,3 @@
+//! Provider functions, one file each.
+
+pub mod merge_trust_policy;

@@ -1,0 +1,1 @@
+//! The checks before a migration, pure: facts in, findings out.

@@ -1,0 +1,1 @@
+//! Whether a cluster is ready for Pod Identity: versions, agent, nodes, Fargate.

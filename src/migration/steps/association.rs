@@ -1,0 +1,1 @@
+//! The association of a migrated service account.

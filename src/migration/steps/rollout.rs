@@ -1,0 +1,1 @@
+//! Restarts of workloads, one at a time.
