@@ -210,3 +210,189 @@ pub struct ConsumerFacts {
     /// The service account it names.
     pub service_account: String,
 }
+
+/// The role that a service account uses, or why there is none to use.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RoleFacts {
+    /// Neither annotation nor configuration names one.
+    NotNamed,
+    /// What names it is not the ARN of a role.
+    Invalid {
+        /// The text.
+        text: String,
+    },
+    /// It is in another account or partition than the cluster.
+    OtherAccount {
+        /// Its ARN.
+        arn: String,
+    },
+    /// There is no such role.
+    NotFound {
+        /// Its ARN.
+        arn: String,
+    },
+    /// It could not be read.
+    NotRead {
+        /// Its ARN.
+        arn: String,
+        /// Why, as a sentence.
+        why: String,
+    },
+    /// It exists.
+    Found(std::sync::Arc<crate::aws::RoleInfo>),
+}
+
+impl RoleFacts {
+    /// The ARN, where there is one.
+    #[must_use]
+    pub fn arn(&self) -> Option<&str> {
+        match self {
+            Self::NotNamed | Self::Invalid { .. } => None,
+            Self::OtherAccount { arn } | Self::NotFound { arn } | Self::NotRead { arn, .. } => {
+                Some(arn)
+            }
+            Self::Found(role) => Some(&role.arn),
+        }
+    }
+}
+
+/// The association of a service account.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AssociationFacts {
+    /// `a-…`.
+    pub id: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The role.
+    pub role_arn: String,
+    /// The target role, if any.
+    pub target_role_arn: Option<String>,
+    /// Whether session tags are off.
+    pub disable_session_tags: bool,
+    /// The session policy, if any.
+    pub policy: Option<String>,
+    /// The add-on that owns it, if any.
+    pub owner_arn: Option<String>,
+    /// All its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Key of the tag that marks associations which a migration created.
+pub const MIGRATION_TAG: &str = "podidentity:irsa-migration";
+
+impl AssociationFacts {
+    /// Whether a migration created it.
+    #[must_use]
+    pub fn is_migrations(&self) -> bool {
+        self.tags.contains_key(MIGRATION_TAG)
+    }
+}
+
+/// What a cluster offers to Pod Identity.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ClusterFacts {
+    /// What EKS says of it.
+    pub cluster: std::sync::Arc<crate::aws::facts::ClusterInfo>,
+    /// Its agent.
+    pub agent: AgentFacts,
+    /// Nodes by name; `None` if they could not be read.
+    pub nodes: Option<BTreeMap<String, NodeFacts>>,
+    /// Fargate profiles; `None` if they could not be read.
+    pub fargate_profiles: Option<Vec<FargateProfileFacts>>,
+    /// Whether the mutating webhook's configuration is there; `None` if it could not be read.
+    pub webhook: Option<bool>,
+    /// Whether the account has an IAM OIDC provider for the issuer; `None` if that could not be read.
+    pub oidc_provider: Option<bool>,
+    /// What could not be read, as sentences.
+    pub not_read: BTreeSet<String>,
+}
+
+/// The EKS Pod Identity Agent of a cluster.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AgentFacts {
+    /// How it got there.
+    pub kind: AgentKind,
+    /// Version of the add-on, or tag of the DaemonSet's image.
+    pub version: Option<String>,
+    /// Status of the add-on: `ACTIVE`, `DEGRADED`, …
+    pub status: Option<String>,
+    /// Health issues of the add-on, as sentences.
+    pub issues: Vec<String>,
+    /// Names of nodes on which an agent pod is ready; `None` if pods could not be read.
+    pub ready_nodes: Option<BTreeSet<String>>,
+}
+
+/// How the agent got onto a cluster.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum AgentKind {
+    /// EKS Auto Mode has it built in.
+    AutoMode,
+    /// The add-on `eks-pod-identity-agent`.
+    Addon,
+    /// A DaemonSet that was installed otherwise, by Helm for example.
+    SelfManaged,
+    /// There is none.
+    #[default]
+    None,
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct NodeFacts {
+    /// All labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Whether it runs Windows.
+    pub windows: bool,
+    /// Where it runs.
+    pub compute: Compute,
+}
+
+/// Where a node runs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Compute {
+    /// EC2: managed node groups, self-managed nodes, Karpenter.
+    #[default]
+    Ec2,
+    /// EKS Auto Mode.
+    Auto,
+    /// Fargate.
+    Fargate,
+    /// A hybrid node.
+    Hybrid,
+}
+
+/// A Fargate profile.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct FargateProfileFacts {
+    /// Its name.
+    pub name: String,
+    /// Pods that it takes: namespace, which may hold `*` and `?`, and labels, likewise.
+    pub selectors: Vec<(String, BTreeMap<String, String>)>,
+}
+
+/// What the configuration of a migration says.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Settings {
+    /// The role, if it is configured and not taken from the annotation.
+    pub role_arn: Option<String>,
+    /// The target role.
+    pub target_role_arn: Option<String>,
+    /// Whether session tags are off.
+    pub disable_session_tags: bool,
+    /// The session policy.
+    pub policy: Option<String>,
+    /// Whether somebody else writes the trust policy (`trust.mode = "verify"`).
+    pub verify_trust: bool,
+    /// For whom a statement that has to be added is.
+    pub scope: crate::policy::Scope,
+    /// Whether an existing association with the same settings is taken over.
+    pub adopt_existing_association: bool,
+    /// Whether workloads are restarted.
+    pub restart: bool,
+    /// Whether the annotation is removed in the end.
+    pub retire_annotation: bool,
+    /// Whether the trust in the OIDC subject is removed in the end.
+    pub retire_trust: bool,
+}
