@@ -1,6 +1,10 @@
 """Journal, faults and seeds, as tests use them through the control API."""
 
+import concurrent.futures
+import json
+import ssl
 import subprocess
+import tempfile
 import time
 import unittest
 import urllib.error
@@ -91,6 +95,51 @@ class Faults(SandboxTest):
         start = time.monotonic()
         self.eks.list_clusters()
         self.assertGreaterEqual(time.monotonic() - start, 0.3)
+
+    def test_held_answers(self):
+        self.role()
+        self.sandbox.control("DELETE", "requests")
+        self.sandbox.control("POST", "faults", {"hold": True, "skip": 1, "count": 1})
+        self.eks.list_clusters()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            held = pool.submit(self.associate)
+            while not any(entry.get("held") for entry in self.requests()):
+                time.sleep(0.01)
+            self.assertEqual(self.requests()[-1]["status"], 200)
+            self.assertEqual(len(self.eks.list_pod_identity_associations(clusterName="demo")["associations"]), 1, "it has taken effect")
+            time.sleep(0.1)
+            self.assertFalse(held.done())
+            self.sandbox.control("DELETE", "faults")
+            self.assertRegex(held.result(10)["associationId"], "^a-")
+        self.assertEqual([entry.get("held", False) for entry in self.requests()], [False, True, False])
+
+    def test_held_answers_of_kubernetes(self):
+        certificate = self.sandbox.control("POST", "client-certificates", {"user": "jane"})
+        access = {"principal_arn": "jane", "rules": [{"verbs": ["*"], "resources": ["*"], "api_groups": ["*"]}]}
+        self.sandbox.control("POST", "seed", {"clusters": [{"name": "demo", "access": [access]}]})
+        self.sandbox.control("POST", "faults", {"operation": "create configmaps", "hold": True})
+        ready = self.sandbox.ready
+        context = ssl.create_default_context(cadata=ready["kubernetes_ca"])
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as pem:
+            pem.write(certificate["certificate"] + certificate["key"])
+            pem.flush()
+            context.load_cert_chain(pem.name)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+
+        def call(body=None):
+            url = f"{ready['kubernetes_endpoint']}/api/v1/namespaces/payments/configmaps"
+            data = None if body is None else json.dumps(body).encode()
+            with opener.open(urllib.request.Request(url, data, {"content-type": "application/json"}), timeout=30) as answer:
+                return json.load(answer)
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            held = pool.submit(call, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held"}})
+            while not any(entry.get("held") for entry in self.requests("kubernetes")):
+                time.sleep(0.01)
+            self.assertEqual([item["metadata"]["name"] for item in call()["items"]], ["held"])
+            self.assertFalse(held.done())
+            self.sandbox.control("DELETE", "faults")
+            self.assertEqual(held.result(10)["metadata"]["name"], "held")
 
     def test_a_malformed_rule_is_refused(self):
         request = urllib.request.Request(f"{self.sandbox.aws}/_sandbox/faults", data=b'{"thrtle": true}', method="POST")

@@ -194,6 +194,7 @@ pub(crate) async fn respond(shared: &Shared, request: Request) -> Result<Answer,
             status: 0,
             error_code: None,
             dropped: None,
+            held: false,
             account_id: caller
                 .map(|c| c.context.account_id.clone())
                 .unwrap_or_default(),
@@ -218,43 +219,49 @@ pub(crate) async fn respond(shared: &Shared, request: Request) -> Result<Answer,
     if plan.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(plan.latency_ms)).await;
     }
-    let mut state = shared.state();
-    if let Some(Effect::Drop(Drop::Before)) = plan.effect {
-        state.journal.finish(entry, |e| e.dropped = Some("before"));
-        return Err(Dropped);
-    }
-    let result = match (authenticated, &plan.effect) {
-        (Err(failure), _) => Err(failure),
-        (Ok(_), Some(Effect::Throttle)) => Err(throttled(call.service)),
-        (Ok(_), Some(Effect::Error(fault))) => Err(failure(
-            call.service,
-            fault.status,
-            &fault.code,
-            &fault.message,
-        )),
-        (Ok(caller), _) => match &call.unreadable {
-            Some(error) => Err(Failure::Rest(error.clone())),
-            None => carry_out(
-                &mut state,
-                &caller,
+    let (result, dropped) = {
+        let mut state = shared.state();
+        if let Some(Effect::Drop(Drop::Before)) = plan.effect {
+            state.journal.finish(entry, |e| e.dropped = Some("before"));
+            return Err(Dropped);
+        }
+        let result = match (authenticated, &plan.effect) {
+            (Err(failure), _) => Err(failure),
+            (Ok(_), Some(Effect::Throttle)) => Err(throttled(call.service)),
+            (Ok(_), Some(Effect::Error(fault))) => Err(failure(
                 call.service,
-                &call.operation,
-                &call.parameters,
-            ),
-        },
+                fault.status,
+                &fault.code,
+                &fault.message,
+            )),
+            (Ok(caller), _) => match &call.unreadable {
+                Some(error) => Err(Failure::Rest(error.clone())),
+                None => carry_out(
+                    &mut state,
+                    &caller,
+                    call.service,
+                    &call.operation,
+                    &call.parameters,
+                ),
+            },
+        };
+        let (status, code) = match &result {
+            Ok(_) => (200, None),
+            Err(Failure::Rest(e)) => (e.status, Some(e.code.clone())),
+            Err(Failure::Query(e)) => (e.status, Some(e.code.clone())),
+        };
+        let dropped = matches!(plan.effect, Some(Effect::Drop(Drop::After)));
+        state.journal.finish(entry, |e| {
+            e.status = status;
+            e.error_code = code;
+            e.dropped = dropped.then_some("after");
+            e.held = plan.gate.is_some();
+        });
+        (result, dropped)
     };
-    let (status, code) = match &result {
-        Ok(_) => (200, None),
-        Err(Failure::Rest(e)) => (e.status, Some(e.code.clone())),
-        Err(Failure::Query(e)) => (e.status, Some(e.code.clone())),
-    };
-    let dropped = matches!(plan.effect, Some(Effect::Drop(Drop::After)));
-    state.journal.finish(entry, |e| {
-        e.status = status;
-        e.error_code = code;
-        e.dropped = dropped.then_some("after");
-    });
-    drop(state);
+    if let Some(gate) = &plan.gate {
+        gate.pass().await;
+    }
     if dropped {
         Err(Dropped)
     } else {

@@ -1,14 +1,18 @@
 //! Faults on demand: what goes wrong, for which calls, how often.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use crate::ids::Ids;
 
 /// One rule. Fields left out match everything and do nothing, so `Fault::default()` is a rule without effect.
 ///
 /// A rule matches a call by service, operation and parameters; of the calls it matches it lets `skip` pass, then fires, at most `count`
-/// times and with the given `probability`. Latencies of all rules that fire add up; of the other effects the first rule's wins.
+/// times and with the given `probability`. Latencies of all rules that fire add up, and one that holds is enough; of the other effects the
+/// first rule's wins.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fault {
@@ -41,6 +45,8 @@ pub struct Fault {
     /// Close the connection without an answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop: Option<Drop>,
+    /// Process the call, then withhold the answer until the faults are cleared. The journal tells at once that the call is held.
+    pub hold: bool,
     /// How late EKS sees what IAM wrote. Holds from the rule's arrival until the faults are cleared; matching does not apply.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub visibility: Option<Visibility>,
@@ -95,6 +101,30 @@ pub struct Visibility {
 pub(crate) struct Plan {
     pub(crate) latency_ms: u64,
     pub(crate) effect: Option<Effect>,
+    /// Passed before the answer is given.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// What held answers wait at; it opens once and for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate(Arc<Semaphore>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+}
+
+impl Gate {
+    /// Waits until the faults are cleared.
+    pub(crate) async fn pass(&self) {
+        // There are no permits: all that can happen is that the semaphore is closed.
+        let _ = self.0.acquire().await;
+    }
+
+    fn open(&self) {
+        self.0.close();
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +147,7 @@ struct Rule {
 pub(crate) struct Faults {
     rules: Vec<Rule>,
     visibility: Visibility,
+    gate: Gate,
 }
 
 impl Faults {
@@ -134,6 +165,7 @@ impl Faults {
     }
 
     pub(crate) fn clear(&mut self) {
+        self.gate.open();
         *self = Self::default();
     }
 
@@ -202,6 +234,9 @@ impl Faults {
             rule.fired += 1;
             plan.latency_ms += fault.latency_ms;
             plan.effect = plan.effect.or(effect);
+            if rule.fault.hold {
+                plan.gate = Some(self.gate.clone());
+            }
         }
         plan
     }
@@ -279,6 +314,41 @@ mod tests {
             (second.latency_ms, second.effect),
             (12, Some(Effect::Throttle))
         ));
+    }
+
+    #[tokio::test]
+    async fn a_held_answer_is_released_when_the_faults_are_cleared() {
+        let mut faults = Faults::default();
+        faults.add(Fault {
+            hold: true,
+            skip: 1,
+            count: Some(1),
+            ..Fault::default()
+        });
+        let mut gates = ["iam", "kubernetes", "eks"]
+            .map(|service| faults.plan(service, "X", &Map::new()).gate)
+            .into_iter();
+        let (Some(None), Some(Some(held)), Some(None)) = (gates.next(), gates.next(), gates.next())
+        else {
+            panic!("the second call is held, whatever the service, and no other")
+        };
+        let waiting = tokio::spawn(async move { held.pass().await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        faults.clear();
+        waiting.await.unwrap();
+        faults.add(Fault {
+            hold: true,
+            ..Fault::default()
+        });
+        let again = faults.plan("eks", "X", &Map::new()).gate.unwrap();
+        let waiting = tokio::spawn(async move { again.pass().await });
+        tokio::task::yield_now().await;
+        assert!(
+            !waiting.is_finished(),
+            "what was cleared does not hold later calls back, nor let them through"
+        );
+        waiting.abort();
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub struct JournalEntry {
     /// `before` or `after` if a fault closed the connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped: Option<&'static str>,
+    /// Whether a fault withholds, or withheld, the answer to a call that has been processed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Account of the signing key; empty if the request was not authenticated.
     pub account_id: String,
     /// Region of the signature's scope; for Kubernetes that of the cluster.

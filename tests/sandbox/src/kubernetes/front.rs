@@ -224,6 +224,7 @@ pub(crate) async fn respond(
             status: 0,
             error_code: None,
             dropped: None,
+            held: false,
             account_id: key.account_id.clone(),
             region: key.region.clone(),
             caller_arn: caller.clone().unwrap_or_default(),
@@ -245,49 +246,59 @@ pub(crate) async fn respond(
     if plan.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(plan.latency_ms)).await;
     }
-    let mut state = shared.state();
-    if let Some(Effect::Drop(Drop::Before)) = plan.effect {
-        state.journal.finish(entry, |e| e.dropped = Some("before"));
-        return Err(Dropped);
-    }
-    let result = match (&plan.effect, caller, target) {
-        (_, _, Ok(Target::Text(text))) => Ok(Outcome::Answer(200, Value::String(text.into()))),
-        (_, None, _) => Err(Failure::new(401, "Unauthorized", "Unauthorized")),
-        (Some(Effect::Throttle), ..) => Err(Failure::new(
-            429,
-            "TooManyRequests",
-            "the server has received too many requests and has asked us to try again later",
-        )),
-        (Some(Effect::Error(error)), ..) => Err(fault(error.status, &error.code, &error.message)),
-        (_, _, Err(failure)) => Err(failure),
-        (_, _, Ok(Target::Document(document))) => Ok(Outcome::Answer(200, document)),
-        (_, Some(user), Ok(Target::Review)) => match state.clusters.get(key) {
-            Some(cluster) => review(cluster, &user, &request),
-            None => return Err(Dropped),
-        },
-        (_, Some(user), Ok(Target::Objects(resource))) => {
-            // What time has brought about comes before what the request asks for.
-            state.advance(received);
-            let result = match state.clusters.get_mut(key) {
-                Some(cluster) => requests::carry_out(cluster, &user, &resource, &request, &query),
-                None => return Err(Dropped),
-            };
-            state.advance(now());
-            result
+    let (result, dropped) = {
+        let mut state = shared.state();
+        if let Some(Effect::Drop(Drop::Before)) = plan.effect {
+            state.journal.finish(entry, |e| e.dropped = Some("before"));
+            return Err(Dropped);
         }
+        let result = match (&plan.effect, caller, target) {
+            (_, _, Ok(Target::Text(text))) => Ok(Outcome::Answer(200, Value::String(text.into()))),
+            (_, None, _) => Err(Failure::new(401, "Unauthorized", "Unauthorized")),
+            (Some(Effect::Throttle), ..) => Err(Failure::new(
+                429,
+                "TooManyRequests",
+                "the server has received too many requests and has asked us to try again later",
+            )),
+            (Some(Effect::Error(error)), ..) => {
+                Err(fault(error.status, &error.code, &error.message))
+            }
+            (_, _, Err(failure)) => Err(failure),
+            (_, _, Ok(Target::Document(document))) => Ok(Outcome::Answer(200, document)),
+            (_, Some(user), Ok(Target::Review)) => match state.clusters.get(key) {
+                Some(cluster) => review(cluster, &user, &request),
+                None => return Err(Dropped),
+            },
+            (_, Some(user), Ok(Target::Objects(resource))) => {
+                // What time has brought about comes before what the request asks for.
+                state.advance(received);
+                let result = match state.clusters.get_mut(key) {
+                    Some(cluster) => {
+                        requests::carry_out(cluster, &user, &resource, &request, &query)
+                    }
+                    None => return Err(Dropped),
+                };
+                state.advance(now());
+                result
+            }
+        };
+        let dropped = matches!(plan.effect, Some(Effect::Drop(Drop::After)));
+        let (status, code) = match &result {
+            Ok(Outcome::Answer(status, _)) => (*status, None),
+            Ok(Outcome::Watch(..)) => (200, None),
+            Err(failure) => (failure.code, Some(failure.reason.to_owned())),
+        };
+        state.journal.finish(entry, |e| {
+            e.status = status;
+            e.error_code = code;
+            e.dropped = dropped.then_some("after");
+            e.held = plan.gate.is_some();
+        });
+        (result, dropped)
     };
-    let dropped = matches!(plan.effect, Some(Effect::Drop(Drop::After)));
-    let (status, code) = match &result {
-        Ok(Outcome::Answer(status, _)) => (*status, None),
-        Ok(Outcome::Watch(..)) => (200, None),
-        Err(failure) => (failure.code, Some(failure.reason.to_owned())),
-    };
-    state.journal.finish(entry, |e| {
-        e.status = status;
-        e.error_code = code;
-        e.dropped = dropped.then_some("after");
-    });
-    drop(state);
+    if let Some(gate) = &plan.gate {
+        gate.pass().await;
+    }
     if dropped {
         return Err(Dropped);
     }
