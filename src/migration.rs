@@ -5,6 +5,7 @@
 //! | [`facts`] | what was read of a cluster and its roles, reduced to what matters; no I/O |
 //! | [`finding`] | blockers and warnings with their stable codes |
 //! | [`gather`], [`owners`] | reading those facts from Kubernetes |
+//! | [`phase`] | how far a migration is |
 //! | [`readiness`] | whether the cluster is ready |
 //! | [`preflight`] | what speaks against the migration of one service account; no I/O |
 //! | [`steps`] | what changes something, each step repeatable |
@@ -15,6 +16,7 @@ pub mod facts;
 pub mod finding;
 pub mod gather;
 pub mod owners;
+pub mod phase;
 pub mod preflight;
 pub mod readiness;
 pub mod steps;
