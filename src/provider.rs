@@ -19,11 +19,13 @@ use crate::aws::environment::Environment;
 use crate::aws::profile::SharedConfig;
 use crate::aws::{AwsErrorKind, Clients, http};
 use crate::cty::{Path, Value};
+use crate::framework::function::Function;
 use crate::framework::model::{Attr, FromValue as _};
 use crate::framework::provider::{ConfigureRequest, Provider};
 use crate::framework::resource::Resource;
 use crate::framework::schema::Schema;
 use crate::framework::{Diagnostic, Diagnostics};
+use crate::functions::merge_trust_policy::MergeTrustPolicy;
 use crate::plugin::logging::register_secret;
 use crate::resources::agent::AgentResource;
 use crate::resources::association::AssociationResource;
@@ -116,6 +118,10 @@ impl Provider for PodIdentityProvider {
             Arc::new(AssociationResource),
             Arc::new(RoleResource),
         ]
+    }
+
+    fn functions(&self) -> Vec<Arc<dyn Function>> {
+        vec![Arc::new(MergeTrustPolicy)]
     }
 }
 

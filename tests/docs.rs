@@ -2,7 +2,7 @@
 //!
 //! `make docs` (`UPDATE_DOCS=1 cargo test --test docs`) rewrites it; without the variable a difference fails. The layout is the
 //! one registry.terraform.io displays: `docs/index.md`, `docs/resources/<name>.md` and so on, each with front matter, an example,
-//! the schema as nested lists, and how to import. Pages under `docs/guides` and `docs/ARCHITECTURE.md` are written by hand.
+//! the schema as nested lists, and how to import; `docs/functions/<name>.md` have signature and arguments instead. Pages under `docs/guides` and `docs/ARCHITECTURE.md` are written by hand.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
 
@@ -11,7 +11,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use podidentity::cty::Value;
+use podidentity::cty::{Type, Value};
+use podidentity::framework::function::{Function, Parameter};
 use podidentity::framework::provider::Provider as _;
 use podidentity::framework::schema::{
     Attribute, AttributeType, Block, NestedBlock, Nesting, PlanModifier, Schema,
@@ -22,7 +23,7 @@ use podidentity::provider::PodIdentityProvider;
 const PROVIDER: &str = "podidentity";
 
 /// What the generator owns under `docs/`.
-const GENERATED: [&str; 2] = ["resources", "data-sources"];
+const GENERATED: [&str; 3] = ["resources", "data-sources", "functions"];
 
 #[test]
 fn documentation_is_current() {
@@ -73,6 +74,20 @@ fn every_description_is_a_sentence() {
     let mut faults = Vec::new();
     for (name, schema) in objects() {
         check_block(&name, &schema.block, &mut faults);
+    }
+    for function in PodIdentityProvider::new().functions() {
+        let name = function.name();
+        let definition = function.definition();
+        check_sentence(name, &definition.summary, &mut faults);
+        check_sentence(name, &definition.description, &mut faults);
+        for parameter in definition
+            .parameters
+            .iter()
+            .chain(&definition.variadic_parameter)
+        {
+            let at = format!("{name}({})", parameter.name);
+            check_sentence(&at, &parameter.description, &mut faults);
+        }
     }
     assert!(
         faults.is_empty(),
@@ -153,6 +168,10 @@ fn pages(root: &Path) -> BTreeMap<PathBuf, String> {
         );
         add(&format!("data-sources/{}.md", short(name)), text);
     }
+    for function in provider.functions() {
+        let text = function_page(root, &*function);
+        add(&format!("functions/{}.md", function.name()), text);
+    }
     pages
 }
 
@@ -200,6 +219,63 @@ fn object_page(root: &Path, folder: &str, kind: &str, name: &str, schema: &Schem
         write!(page, "```shell\n{}```\n", read(&import)).unwrap();
     }
     page
+}
+
+/// Signature and arguments as the registry shows them for every provider.
+fn function_page(root: &Path, function: &dyn Function) -> String {
+    let name = function.name();
+    let definition = function.definition();
+    let mut page = front_matter(
+        &format!("{name} function - {PROVIDER}"),
+        &definition.summary,
+    );
+    write!(page, "# function: {name}\n\n{}\n", definition.description).unwrap();
+    add_example(
+        &mut page,
+        &root
+            .join("examples/functions")
+            .join(name)
+            .join("function.tf"),
+    );
+    let mut parameters: Vec<String> = definition
+        .parameters
+        .iter()
+        .map(|parameter| format!("{} {}", parameter.name, parameter.ty))
+        .collect();
+    if let Some(variadic) = &definition.variadic_parameter {
+        parameters.push(format!("{} {}...", variadic.name, variadic.ty));
+    }
+    write!(
+        page,
+        "\n## Signature\n\n```text\n{name}({}) {}\n```\n\n## Arguments\n\n",
+        parameters.join(", "),
+        definition.result
+    )
+    .unwrap();
+    for parameter in &definition.parameters {
+        add_parameter(&mut page, parameter, false);
+    }
+    if let Some(variadic) = &definition.variadic_parameter {
+        add_parameter(&mut page, variadic, true);
+    }
+    page
+}
+
+fn add_parameter(page: &mut String, parameter: &Parameter, variadic: bool) {
+    let mut notes = words(&parameter.ty);
+    if variadic {
+        notes.insert_str(0, "Variadic, ");
+    }
+    if parameter.allow_null {
+        notes.push_str(", Nullable");
+    }
+    writeln!(
+        page,
+        "1. `{}` ({notes}) {}",
+        parameter.name,
+        one_line(&parameter.description)
+    )
+    .unwrap();
 }
 
 fn read(path: &Path) -> String {
@@ -330,15 +406,7 @@ fn add_body<'a>(
 /// Type and properties, as in `String, Sensitive`.
 fn notes(attribute: &Attribute) -> String {
     let mut notes = match &attribute.ty {
-        AttributeType::Plain(ty) => {
-            let text = ty.to_string();
-            let words = text.split(' ').map(|word| match word {
-                "of" => "of".to_owned(),
-                "bool" => "Boolean".to_owned(),
-                other => capitalised(other),
-            });
-            words.collect::<Vec<_>>().join(" ")
-        }
+        AttributeType::Plain(ty) => words(ty),
         AttributeType::Nested { nesting, .. } => match nesting {
             Nesting::Single | Nesting::Group => "Attributes".to_owned(),
             Nesting::List => "Attributes List".to_owned(),
@@ -356,6 +424,17 @@ fn notes(attribute: &Attribute) -> String {
         }
     }
     notes
+}
+
+/// A type as the registry writes it: `Map of String`.
+fn words(ty: &Type) -> String {
+    let text = ty.to_string();
+    let words = text.split(' ').map(|word| match word {
+        "of" => "of".to_owned(),
+        "bool" => "Boolean".to_owned(),
+        other => capitalised(other),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn block_notes(block: &NestedBlock) -> String {
@@ -434,8 +513,6 @@ fn literal(value: &Value) -> Option<String> {
 
 #[test]
 fn a_schema_becomes_nested_lists() {
-    use podidentity::cty::Type;
-
     let schema = Schema::new("Manages a thing.")
         .attribute(
             Attribute::string("name", "The name.")

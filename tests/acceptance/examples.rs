@@ -84,3 +84,13 @@ fn resource_examples_can_be_applied_and_imported() {
         case.verify_import(address, &id, &["timeouts"]).destroy();
     }
 }
+
+#[test]
+fn function_examples_can_be_applied() {
+    for entry in fs::read_dir(examples().join("functions")).unwrap() {
+        let file = entry.unwrap().path().join("function.tf");
+        println!("{}", file.display());
+        let mut case = Case::offline();
+        case.config(read(&file)).apply().expect_empty_plan();
+    }
+}

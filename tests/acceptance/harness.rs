@@ -441,6 +441,11 @@ impl Case {
         self.state().attribute(address, path)
     }
 
+    /// The value of an output in the state; null if it is not there.
+    pub(crate) fn output(&self, name: &str) -> Value {
+        self.state().output(name).clone()
+    }
+
     /// One string of the state.
     #[track_caller]
     pub(crate) fn text(&self, address: &str, path: &str) -> String {

@@ -65,6 +65,7 @@ mod agent;
 mod association;
 mod examples;
 mod foundations;
+mod functions;
 mod installation;
 mod process;
 mod role;

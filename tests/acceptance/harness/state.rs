@@ -53,6 +53,11 @@ impl State {
             == "tainted"
     }
 
+    /// The value of an output; null if it is not there.
+    pub(crate) fn output(&self, name: &str) -> &Value {
+        &self.document["outputs"][name]["value"]
+    }
+
     /// The file's text, to look for what must not be in it.
     pub(crate) fn text(&self) -> String {
         self.document.to_string()
