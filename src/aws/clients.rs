@@ -151,6 +151,22 @@ impl Clients {
         Partition::of_region(&self.settings.region)
     }
 
+    /// URL of STS for presigned requests that somebody else sends, such as EKS when it checks a token.
+    ///
+    /// EKS accepts the public endpoints of STS only, so the address of an interface VPC endpoint, which `endpoints` or
+    /// `AWS_ENDPOINT_URL_STS` may hold for our own calls, is of no use here. Nor does FIPS matter: nothing is sent.
+    #[must_use]
+    pub fn presigning_sts_endpoint(&self) -> String {
+        match self.settings.endpoints.sts.as_deref() {
+            Some(url) if !is_vpc_endpoint(url) => url.to_owned(),
+            _ => format!(
+                "https://sts.{}.{}",
+                self.settings.region,
+                self.partition().dns_suffix
+            ),
+        }
+    }
+
     /// The settings the clients were built from.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -185,6 +201,14 @@ impl Settings {
         };
         builder.build()
     }
+}
+
+/// Whether a URL is that of an interface VPC endpoint: `https://vpce-0a1b-2c3d.sts.eu-west-1.vpce.amazonaws.com`.
+fn is_vpc_endpoint(url: &str) -> bool {
+    url.parse::<::http::Uri>()
+        .ok()
+        .and_then(|url| url.host().map(|host| host.contains(".vpce.")))
+        .unwrap_or(false)
 }
 
 /// An STS client that is used by credential providers: no user agent of ours, no cancellation of its own.

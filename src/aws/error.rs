@@ -168,6 +168,17 @@ impl AwsError {
         }))
     }
 
+    /// Credentials could not be loaded for something that is no call, such as signing.
+    pub(crate) fn no_credentials(error: &CredentialsError) -> Self {
+        let mut made = Self::new(AwsErrorKind::Credentials, "no usable AWS credentials");
+        made.edit(|inner| {
+            inner.causes = std::iter::once(mask(&error.to_string()).into_owned())
+                .chain(cause_chain(error))
+                .collect();
+        });
+        made
+    }
+
     pub(crate) fn stopped(kind: AwsErrorKind, message: &str, state: &CallState) -> Self {
         let (service, operation) = state.names();
         let mut error = Self::new(kind, message);

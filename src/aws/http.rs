@@ -211,7 +211,7 @@ impl LazyConnector {
 impl HttpSettings {
     /// The proxy for a host. Never one for this machine or link-local addresses: those are test endpoints and the
     /// metadata and credential services of EC2, ECS and EKS, which no proxy can reach.
-    fn proxy_for(&self, secure: bool, host: &str) -> Option<&str> {
+    pub(crate) fn proxy_for(&self, secure: bool, host: &str) -> Option<&str> {
         let host = host.trim_matches(['[', ']']);
         let local = host == "localhost"
             || match host.parse::<IpAddr>() {

@@ -9,35 +9,47 @@ use tokio::sync::OnceCell;
 
 use super::error::{AwsError, AwsErrorKind};
 
-type Slot<V> = Arc<OnceCell<Result<V, AwsError>>>;
+type Slot<V, E> = Arc<OnceCell<Result<V, E>>>;
 
 /// Answers by key. Whoever asks first asks AWS; the others wait for the same answer.
 ///
 /// A refusal (`AccessDenied`) is an answer too: asking again would be refused again. Other errors are not kept, so the
 /// next one who asks tries anew.
 #[derive(Debug)]
-pub struct Lookup<K, V>(Mutex<HashMap<K, Slot<V>>>);
+pub struct Lookup<K, V, E = AwsError>(Mutex<HashMap<K, Slot<V, E>>>);
 
-impl<K, V> Default for Lookup<K, V> {
+/// An error of a look-up.
+pub trait LookupError: Clone {
+    /// Whether asking again would be answered the same.
+    fn is_final(&self) -> bool;
+}
+
+impl LookupError for AwsError {
+    fn is_final(&self) -> bool {
+        self.kind() == AwsErrorKind::AccessDenied
+    }
+}
+
+impl<K, V, E> Default for Lookup<K, V, E> {
     fn default() -> Self {
         Self(Mutex::new(HashMap::new()))
     }
 }
 
-impl<K: Eq + Hash + Clone, V: Clone> Lookup<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone, E: LookupError> Lookup<K, V, E> {
     /// The answer for `key`, asked with `ask` if nobody has.
     ///
     /// # Errors
     /// What `ask` answered.
-    pub async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, AwsError>
+    pub async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, E>
     where
-        F: Future<Output = Result<V, AwsError>>,
+        F: Future<Output = Result<V, E>>,
     {
         let slot = Arc::clone(self.slots().entry(key).or_default());
         // A caller that is dropped half-way frees the cell for the next one.
         slot.get_or_try_init(|| async {
             match ask().await {
-                Err(error) if error.kind() != AwsErrorKind::AccessDenied => Err(error),
+                Err(error) if !error.is_final() => Err(error),
                 answer => Ok(answer),
             }
         })
@@ -56,7 +68,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Lookup<K, V> {
         self.slots().remove(key);
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V>>> {
+    fn slots(&self) -> MutexGuard<'_, HashMap<K, Slot<V, E>>> {
         // Insertions and removals leave the map whole even if a key's hash panics.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

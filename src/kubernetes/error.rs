@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::aws::AwsError;
+use crate::aws::lookup::LookupError;
 use crate::framework::Diagnostic;
 
 /// What kind of failure it is.
@@ -39,7 +40,7 @@ pub enum KubernetesErrorKind {
     Other,
 }
 
-/// A failed call of the Kubernetes API. Cheap to clone.
+/// A failed call of the Kubernetes API. Cheap to clone. `Display` is one line: the call, the cluster, what the API said.
 #[derive(Clone, Debug)]
 pub struct KubernetesError(Arc<Inner>);
 
@@ -47,11 +48,45 @@ pub struct KubernetesError(Arc<Inner>);
 struct Inner {
     kind: KubernetesErrorKind,
     message: String,
-    verb: String,
-    resource: String,
-    group: String,
-    namespace: Option<String>,
-    name: Option<String>,
+    call: Option<Call>,
+    status: Option<u16>,
+    attempts: u32,
+    advice: String,
+    aws: Option<AwsError>,
+}
+
+/// What a call wanted, in the words of RBAC.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Call {
+    /// `get`, `list`, `patch`, `create`.
+    pub(crate) verb: &'static str,
+    /// The plural: `serviceaccounts`.
+    pub(crate) resource: String,
+    /// The API group; empty for the core group.
+    pub(crate) group: String,
+    /// The namespace; `None` for the whole cluster.
+    pub(crate) namespace: Option<String>,
+    /// The object; `None` for collections.
+    pub(crate) name: Option<String>,
+    /// The EKS cluster.
+    pub(crate) cluster: String,
+}
+
+impl fmt::Display for Call {
+    /// `get serviceaccounts "api" in namespace "orders" of cluster "demo"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        if let Some(namespace) = &self.namespace {
+            write!(f, " in namespace {namespace:?}")?;
+        }
+        write!(f, " of cluster {:?}", self.cluster)
+    }
 }
 
 impl KubernetesError {
@@ -60,18 +95,66 @@ impl KubernetesError {
         Self(Arc::new(Inner {
             kind,
             message: message.into(),
-            verb: String::new(),
-            resource: String::new(),
-            group: String::new(),
-            namespace: None,
-            name: None,
+            call: None,
+            status: None,
+            attempts: 0,
+            advice: String::new(),
+            aws: None,
         }))
+    }
+
+    /// Terraform asked to stop.
+    pub(crate) fn cancelled() -> Self {
+        Self::new(
+            KubernetesErrorKind::Cancelled,
+            "the operation was stopped before it finished",
+        )
+    }
+
+    /// The same error, of this call.
+    pub(crate) fn in_call(mut self, call: &Call) -> Self {
+        self.edit(|inner| inner.call = Some(call.clone()));
+        self
+    }
+
+    /// The same error, with the answer's HTTP status.
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.edit(|inner| inner.status = Some(status));
+        self
+    }
+
+    /// The same error, after so many attempts.
+    pub(crate) fn after_attempts(mut self, attempts: u32) -> Self {
+        self.edit(|inner| inner.attempts = attempts);
+        self
+    }
+
+    /// The same error, with what to do about it.
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.edit(|inner| inner.advice = advice.into());
+        self
+    }
+
+    fn edit(&mut self, edit: impl FnOnce(&mut Inner)) {
+        edit(Arc::make_mut(&mut self.0));
     }
 
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> KubernetesErrorKind {
         self.0.kind
+    }
+
+    /// What the API said, without the call.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The HTTP status of the answer, if there was one.
+    #[must_use]
+    pub fn http_status(&self) -> Option<u16> {
+        self.0.status
     }
 
     /// Whether the object does not exist.
@@ -86,6 +169,12 @@ impl KubernetesError {
         self.kind() == KubernetesErrorKind::Forbidden
     }
 
+    /// Whether somebody else wrote in between.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.kind() == KubernetesErrorKind::Conflict
+    }
+
     /// Whether Terraform was asked to stop.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -98,11 +187,81 @@ impl KubernetesError {
         self.kind() == KubernetesErrorKind::NotYetKnown
     }
 
+    /// The RBAC rule that is missing, as YAML in one line: `{apiGroups: [""], resources: ["pods"], verbs: ["list"]}`.
+    /// `None` unless the API refused the call for want of one.
+    #[must_use]
+    pub fn missing_rule(&self) -> Option<String> {
+        let call = self.refused_call()?;
+        Some(format!(
+            "{{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
+            call.group, call.resource, call.verb
+        ))
+    }
+
+    fn refused_call(&self) -> Option<&Call> {
+        self.0.call.as_ref().filter(|_| self.is_forbidden())
+    }
+
     /// The diagnostic: `summary`, a sentence about the object, what the API said, and what to do. A refusal names verb,
-    /// resource and the RBAC rule that is missing.
+    /// resource and the RBAC rule that is missing. `object` and `next` may be empty.
     #[must_use]
     pub fn into_diagnostic(&self, summary: &str, object: &str, next: &str) -> Diagnostic {
-        Diagnostic::error(summary, format!("{object}\n\n{self}\n\n{next}"))
+        if let Some(aws) = &self.0.aws {
+            return aws.into_diagnostic(summary, object, next);
+        }
+        let mut said = self.line();
+        if self.0.attempts > 1 {
+            said.push_str(&format!(" ({} attempts)", self.0.attempts));
+        }
+        if !said.ends_with(['.', '!', '?']) {
+            said.push('.');
+        }
+        let rule = self.refused_call().map_or_else(String::new, rule_advice);
+        let paragraphs: Vec<_> = [object, &said, next, &rule, &self.0.advice]
+            .into_iter()
+            .filter(|paragraph| !paragraph.is_empty())
+            .collect();
+        Diagnostic::error(summary, paragraphs.join("\n\n"))
+    }
+
+    /// `list pods of cluster "demo": … (HTTP 403)`.
+    fn line(&self) -> String {
+        let Inner {
+            call,
+            message,
+            status,
+            ..
+        } = &*self.0;
+        let mut line = String::new();
+        if let Some(call) = call {
+            line.push_str(&format!("{call}: "));
+        }
+        line.push_str(message);
+        if let Some(status) = status {
+            line.push_str(&format!(" (HTTP {status})"));
+        }
+        line
+    }
+}
+
+/// Which rule is missing where, ready to be pasted.
+fn rule_advice(call: &Call) -> String {
+    let place = match &call.namespace {
+        Some(namespace) => format!("a Role in the namespace {namespace:?} (or a ClusterRole)"),
+        None => "a ClusterRole".to_owned(),
+    };
+    format!(
+        "An RBAC rule is missing. Add it to {place} that is bound to the user or one of its groups; an EKS access entry \
+         says which Kubernetes groups an IAM principal is in:\n\n  - apiGroups: [{:?}]\n    resources: [{:?}]\n    \
+         verbs: [{:?}]",
+        call.group, call.resource, call.verb
+    )
+}
+
+impl LookupError for KubernetesError {
+    fn is_final(&self) -> bool {
+        // Making a connection asks nobody but EKS, whose refusals its own look-up keeps.
+        false
     }
 }
 
@@ -115,13 +274,19 @@ impl From<AwsError> for KubernetesError {
         } else {
             KubernetesErrorKind::Aws
         };
-        Self::new(kind, error.explanation())
+        let mut made = Self::new(kind, error.explanation());
+        made.edit(|inner| inner.aws = Some(error));
+        made
     }
 }
 
 impl fmt::Display for KubernetesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)
+        f.write_str(&self.line())?;
+        match self.missing_rule() {
+            Some(rule) => write!(f, "; the missing RBAC rule is {rule}"),
+            None => Ok(()),
+        }
     }
 }
 

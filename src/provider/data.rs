@@ -12,7 +12,7 @@ use crate::aws::tags::ReadTags;
 use crate::aws::{AwsError, AwsErrorKind, Clients, Eks, Iam, Partition, Sts, TagPolicy, read};
 use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
-use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, KubernetesErrorKind};
+use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
 use crate::resources::association::ThisRun;
 use crate::resources::planned_trust::PlannedTrusts;
 
@@ -29,6 +29,7 @@ pub struct ProviderData {
     addon_versions: Lookup<(String, String), Arc<Vec<AddonVersion>>>,
     addon_schemas: Lookup<(String, String), Option<Arc<str>>>,
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
+    kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
 }
@@ -60,6 +61,7 @@ impl ProviderData {
             addon_versions: Lookup::default(),
             addon_schemas: Lookup::default(),
             roles: Lookup::default(),
+            kubernetes_apis: Lookup::default(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
         }
@@ -202,19 +204,28 @@ impl ProviderData {
             .await
     }
 
-    /// The Kubernetes API of a cluster, reached once per name and process.
+    /// The Kubernetes API of a cluster, set up once per name and process. Asks EKS where the cluster is; the API server
+    /// itself is asked by the first call.
     ///
     /// # Errors
-    /// When the cluster cannot be found, its endpoint is not known, or the `kubernetes` block cannot be used.
+    /// When the cluster cannot be found, its endpoint is not known, or the `kubernetes` block cannot be used;
+    /// `NotYetKnown` while the block or what EKS is asked with depends on unknown values.
     pub async fn kubernetes_api(
         &self,
-        _cancel: &CancellationToken,
-        _cluster: &str,
+        cancel: &CancellationToken,
+        cluster: &str,
     ) -> Result<Arc<ClusterApi>, KubernetesError> {
-        Err(KubernetesError::new(
-            KubernetesErrorKind::Other,
-            "the client is being built",
-        ))
+        self.kubernetes_apis
+            .get(cluster.to_owned(), || async {
+                let config = &self.options.kubernetes;
+                reach::check_known(config)?;
+                let found = self.cluster(cancel, cluster).await;
+                let clients = self.clients();
+                reach::cluster_api(config, cluster, found, clients)
+                    .await
+                    .map(Arc::new)
+            })
+            .await
     }
 
     /// The versions of an add-on that run on a Kubernetes version, newest first as EKS lists them; empty if there are
