@@ -1,6 +1,11 @@
 //! What a migration needs to know of a cluster, reduced from what the APIs answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+pub mod selector;
+
+pub use selector::{Labels, Operator, Requirement, Selector, wildcard};
 
 /// The annotation that names the IRSA role of a service account.
 pub const ROLE_ARN: &str = "eks.amazonaws.com/role-arn";
@@ -26,6 +31,35 @@ pub struct NamespaceFacts {
     pub consumers: Vec<ConsumerFacts>,
     /// What could not be read, as sentences.
     pub not_read: BTreeSet<String>,
+}
+
+impl NamespaceFacts {
+    /// Pods of a service account, those that have ended left out.
+    pub fn pods_of<'a>(&'a self, service_account: &str) -> impl Iterator<Item = &'a PodFacts> {
+        self.pods
+            .iter()
+            .filter(move |pod| pod.service_account == service_account)
+    }
+
+    /// Workloads whose template, or whose pods, use a service account, by kind and name.
+    pub fn workloads_of<'a>(
+        &'a self,
+        service_account: &str,
+    ) -> impl Iterator<Item = &'a WorkloadFacts> {
+        self.workloads
+            .iter()
+            .filter(move |workload| workload.service_account == service_account)
+    }
+
+    /// What reads the role annotation of a service account.
+    pub fn consumers_of<'a>(
+        &'a self,
+        service_account: &str,
+    ) -> impl Iterator<Item = &'a ConsumerFacts> {
+        self.consumers
+            .iter()
+            .filter(move |consumer| consumer.service_account == service_account)
+    }
 }
 
 /// A service account.
@@ -70,8 +104,21 @@ pub struct Owner {
     pub name: String,
 }
 
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        match self.tool {
+            Tool::Helm => write!(f, "Helm release {name}"),
+            Tool::ArgoCd => write!(f, "Argo CD application {name}"),
+            Tool::Flux => write!(f, "Flux {name}"),
+            Tool::Terraform | Tool::Eksctl => f.write_str(self.tool.as_str()),
+            Tool::Other => f.write_str(name),
+        }
+    }
+}
+
 /// Tools that put objects back as they want them, and others.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Tool {
     /// Helm.
     Helm,
@@ -81,8 +128,31 @@ pub enum Tool {
     Flux,
     /// Terraform.
     Terraform,
+    /// eksctl, which writes the annotation again only when it is told to.
+    Eksctl,
     /// kubectl and whatever else names itself in managed fields.
     Other,
+}
+
+impl Tool {
+    /// Its name as users know it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Helm => "Helm",
+            Self::ArgoCd => "Argo CD",
+            Self::Flux => "Flux",
+            Self::Terraform => "Terraform",
+            Self::Eksctl => "eksctl",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What runs pods.
@@ -92,6 +162,12 @@ pub struct WorkloadId {
     pub kind: String,
     /// The name.
     pub name: String,
+}
+
+impl fmt::Display for WorkloadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
 }
 
 /// A workload whose template, or whose pods, use a service account.
@@ -114,10 +190,10 @@ pub struct WorkloadFacts {
 pub enum Restart {
     /// By changing the pod template.
     Rolling,
-    /// Not by us, and why: `updateStrategy OnDelete`, `paused`, `ends by itself`, `no controller`, `managed by Rollout`.
+    /// Not known, because the workload could not be read.
     #[default]
     Unknown,
-    /// Not by us, and why.
+    /// Not by us, and why: `its update strategy is OnDelete`, `it is paused`, `managed by Rollout web`, …
     Manual(String),
 }
 
@@ -128,11 +204,18 @@ pub struct TemplateFacts {
     pub labels: BTreeMap<String, String>,
     /// Annotations.
     pub annotations: BTreeMap<String, String>,
+    /// Names of its containers, init containers included.
+    pub containers: BTreeSet<String>,
+    /// Those of them that the webhook leaves alone: all with the label `eks.amazonaws.com/skip-pod-identity-webhook`, else
+    /// those that the annotation `eks.amazonaws.com/skip-containers` names.
+    pub skipped_containers: BTreeSet<String>,
+    /// Nodes that it may run on by its node selector and required affinity, as alternatives; empty if on all.
+    pub nodes: Vec<Selector>,
     /// Whether pods share the node's network.
     pub host_network: bool,
     /// Whether pods are for Windows.
     pub windows: bool,
-    /// Whether pods may run on, or are for, hybrid nodes.
+    /// Whether pods are for hybrid nodes.
     pub hybrid: bool,
     /// Credential variables that the template itself sets, with their container: `AWS_ROLE_ARN`, …
     pub credential_variables: BTreeSet<(String, String)>,
@@ -144,6 +227,21 @@ pub struct TemplateFacts {
     pub token_audiences: BTreeSet<String>,
     /// CSI drivers that it mounts volumes of.
     pub csi_drivers: BTreeSet<String>,
+}
+
+impl TemplateFacts {
+    /// Whether a pod may run on a node, by operating system, node selector and required affinity; taints are not looked at.
+    #[must_use]
+    pub fn may_run_on(&self, node: &NodeFacts) -> bool {
+        node.windows == self.windows
+            && (self.nodes.is_empty() || self.nodes.iter().any(|nodes| nodes.matches(&node.labels)))
+    }
+
+    /// Whether the webhook leaves all its containers alone.
+    #[must_use]
+    pub fn is_skipped(&self) -> bool {
+        !self.containers.is_empty() && self.skipped_containers == self.containers
+    }
 }
 
 /// A pod that has not ended.
@@ -180,13 +278,23 @@ pub struct PodFacts {
 pub enum PodCredentials {
     /// Every container that is not left out has the variables of Pod Identity, and nothing that would shadow them.
     PodIdentity,
-    /// At least one container has those of IRSA.
+    /// At least one container, left out or not, has those of IRSA.
     WebIdentity,
-    /// Some containers have those of Pod Identity, others nothing.
+    /// Some containers have those of Pod Identity, others nothing, or static keys.
     Partly,
-    /// No container has any.
+    /// No container has those of either.
     #[default]
     None,
+    /// The webhook leaves all containers out, and none has those of IRSA: nothing to migrate.
+    LeftOut,
+}
+
+impl PodCredentials {
+    /// Whether the pod needs nothing of IRSA any more: it is on Pod Identity, or was never given anything.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::PodIdentity | Self::LeftOut)
+    }
 }
 
 /// A network policy with egress rules.
@@ -194,9 +302,10 @@ pub enum PodCredentials {
 pub struct NetworkPolicyFacts {
     /// The name.
     pub name: String,
-    /// Labels of the pods it selects; all of them have to match. `None`: the selector uses expressions.
-    pub pod_labels: Option<BTreeMap<String, String>>,
-    /// Whether it lets pods reach 169.254.170.23 at port 80.
+    /// The pods it selects.
+    pub pods: Selector,
+    /// Whether it lets pods reach the agent: 169.254.170.23, or fd00:ec2::23, at TCP port 80. Policies add up: what one of
+    /// them allows is allowed.
     pub allows_agent: bool,
 }
 
@@ -372,6 +481,21 @@ pub struct FargateProfileFacts {
     pub selectors: Vec<(String, BTreeMap<String, String>)>,
 }
 
+impl FargateProfileFacts {
+    /// Whether the profile takes pods of a namespace with these labels.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, labels: &Labels) -> bool {
+        self.selectors.iter().any(|(pattern, wanted)| {
+            wildcard(pattern, namespace)
+                && wanted.iter().all(|(key, value)| {
+                    labels
+                        .iter()
+                        .any(|(k, v)| wildcard(key, k) && wildcard(value, v))
+                })
+        })
+    }
+}
+
 /// What the configuration of a migration says.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Settings {
@@ -395,4 +519,67 @@ pub struct Settings {
     pub retire_annotation: bool,
     /// Whether the trust in the OIDC subject is removed in the end.
     pub retire_trust: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn fargate_profiles_select() {
+        let profile = FargateProfileFacts {
+            name: "p".into(),
+            selectors: vec![
+                ("batch".into(), Labels::new()),
+                ("team-*".into(), labels(&[("compute", "far*")])),
+            ],
+        };
+        for (namespace, pod, expected) in [
+            ("batch", vec![], true),
+            ("batch-2", vec![], false),
+            ("team-a", vec![("compute", "fargate"), ("app", "x")], true),
+            ("team-a", vec![("compute", "ec2")], false),
+            ("team-a", vec![], false),
+        ] {
+            assert_eq!(
+                profile.selects(namespace, &labels(&pod)),
+                expected,
+                "{namespace} {pod:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn templates_say_where_they_run() {
+        let node = |pairs: &[(&str, &str)], windows| NodeFacts {
+            labels: labels(pairs),
+            windows,
+            ..NodeFacts::default()
+        };
+        let anywhere = TemplateFacts::default();
+        assert!(anywhere.may_run_on(&node(&[], false)));
+        assert!(!anywhere.may_run_on(&node(&[], true)));
+        let gpu = TemplateFacts {
+            nodes: vec![
+                Selector {
+                    labels: labels(&[("gpu", "a")]),
+                    requirements: vec![],
+                },
+                Selector {
+                    labels: labels(&[("gpu", "b")]),
+                    requirements: vec![],
+                },
+            ],
+            ..TemplateFacts::default()
+        };
+        assert!(gpu.may_run_on(&node(&[("gpu", "b")], false)));
+        assert!(!gpu.may_run_on(&node(&[("gpu", "c")], false)));
+    }
 }
