@@ -6,6 +6,7 @@
 //! | [`finding`] | blockers and warnings with their stable codes |
 //! | [`gather`], [`owners`] | reading those facts from Kubernetes |
 //! | [`phase`] | how far a migration is |
+//! | [`roles`] | reading roles and what they may do |
 //! | [`readiness`] | whether the cluster is ready |
 //! | [`preflight`] | what speaks against the migration of one service account; no I/O |
 //! | [`steps`] | what changes something, each step repeatable |
@@ -19,4 +20,5 @@ pub mod owners;
 pub mod phase;
 pub mod preflight;
 pub mod readiness;
+pub mod roles;
 pub mod steps;

@@ -519,6 +519,8 @@ pub struct Settings {
     pub retire_annotation: bool,
     /// Whether the trust in the OIDC subject is removed in the end.
     pub retire_trust: bool,
+    /// The service principal of EKS Pod Identity, if the provider is configured with another than the usual one.
+    pub service_principal: Option<String>,
 }
 
 #[cfg(test)]

@@ -136,6 +136,12 @@ codes! {
     OtherIssuer = "other_issuer", Warning;
     /// The trust policy names service accounts by a pattern, which stays when trust is retired.
     WildcardSubject = "wildcard_subject", Warning;
+    /// IRSA does not work for the service account today, so there is nothing to go back to.
+    IrsaNotWorking = "irsa_not_working", Warning;
+    /// The migration gives pods another role than the annotation names.
+    RoleDiffers = "role_differs", Warning;
+    /// The service account is migrated, but does not exist any more.
+    ServiceAccountGone = "service_account_gone", Warning;
     /// Other service accounts use the same role.
     RoleShared = "role_shared", Warning;
     /// Something else manages the role, and may undo changes of its trust policy.
