@@ -173,6 +173,12 @@ impl CallState {
         self.lock().ambiguous > 0
     }
 
+    /// As if an attempt had ended ambiguously.
+    #[cfg(test)]
+    pub(crate) fn note_ambiguous(&self) {
+        self.lock().ambiguous += 1;
+    }
+
     fn in_flight(&self) -> bool {
         self.lock().in_flight
     }

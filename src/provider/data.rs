@@ -13,6 +13,7 @@ use crate::aws::{AwsError, AwsErrorKind, Clients, Eks, Iam, Partition, Sts, TagP
 use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
 use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
+use crate::migration::steps::trust::RoleLocks;
 use crate::resources::association::ThisRun;
 use crate::resources::planned_trust::PlannedTrusts;
 
@@ -32,6 +33,7 @@ pub struct ProviderData {
     kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
+    role_locks: RoleLocks,
 }
 
 /// What the provider block says beside how to reach AWS.
@@ -64,6 +66,7 @@ impl ProviderData {
             kubernetes_apis: Lookup::default(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
+            role_locks: RoleLocks::default(),
         }
     }
 
@@ -337,6 +340,12 @@ impl ProviderData {
     #[must_use]
     pub fn associations(&self) -> &ThisRun {
         &self.associations
+    }
+
+    /// The locks under which trust policies of existing roles are changed, one per role.
+    #[must_use]
+    pub fn role_locks(&self) -> &RoleLocks {
+        &self.role_locks
     }
 
     /// The trust policies that this run is going to give to roles.
