@@ -19,6 +19,8 @@ use crate::aws::environment::Environment;
 use crate::aws::profile::SharedConfig;
 use crate::aws::{AwsErrorKind, Clients, http};
 use crate::cty::{Path, Value};
+use crate::data_sources::cluster::ClusterDataSource;
+use crate::framework::data_source::DataSource;
 use crate::framework::function::Function;
 use crate::framework::model::{Attr, FromValue as _};
 use crate::framework::provider::{ConfigureRequest, Provider};
@@ -118,6 +120,10 @@ impl Provider for PodIdentityProvider {
             Arc::new(AssociationResource),
             Arc::new(RoleResource),
         ]
+    }
+
+    fn data_sources(&self) -> Vec<Arc<dyn DataSource<ProviderData>>> {
+        vec![Arc::new(ClusterDataSource)]
     }
 
     fn functions(&self) -> Vec<Arc<dyn Function>> {

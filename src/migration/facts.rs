@@ -440,6 +440,8 @@ pub enum AgentKind {
     Addon,
     /// A DaemonSet that was installed otherwise, by Helm for example.
     SelfManaged,
+    /// It could not be read whether there is one.
+    Unknown,
     /// There is none.
     #[default]
     None,

@@ -13,6 +13,8 @@ use crate::aws::{AwsError, AwsErrorKind, Clients, Eks, Iam, Partition, Sts, TagP
 use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
 use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
+use crate::migration::facts::ClusterFacts;
+use crate::migration::readiness::Depth;
 use crate::migration::steps::trust::RoleLocks;
 use crate::resources::association::ThisRun;
 use crate::resources::planned_trust::PlannedTrusts;
@@ -31,6 +33,7 @@ pub struct ProviderData {
     addon_schemas: Lookup<(String, String), Option<Arc<str>>>,
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
     kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
+    readiness: Lookup<(String, Depth), Arc<ClusterFacts>>,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
     role_locks: RoleLocks,
@@ -64,6 +67,7 @@ impl ProviderData {
             addon_schemas: Lookup::default(),
             roles: Lookup::default(),
             kubernetes_apis: Lookup::default(),
+            readiness: Lookup::default(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
             role_locks: RoleLocks::default(),
@@ -334,6 +338,11 @@ impl ProviderData {
     /// Keeps what a write learned about a role, so that nobody has to ask.
     pub fn put_role(&self, role: Arc<RoleInfo>) {
         self.roles.put(role.name.clone(), Some(role));
+    }
+
+    /// What is known of the readiness of clusters; [`crate::migration::readiness`] asks.
+    pub(crate) fn readiness(&self) -> &Lookup<(String, Depth), Arc<ClusterFacts>> {
+        &self.readiness
     }
 
     /// What this run did to associations.

@@ -26,6 +26,45 @@ pub fn attribute(object: &str) -> Attribute {
     .requires_replace()
 }
 
+/// The attribute of a data source.
+pub fn data_source_attribute() -> Attribute {
+    Attribute::string(
+        NAME,
+        "Name of the EKS cluster. Default: the provider's `cluster_name`.",
+    )
+    .optional()
+    .computed()
+    .validate(names::cluster_name())
+}
+
+/// The cluster of a data source: its own `cluster_name`, or the provider's.
+///
+/// # Errors
+/// When there is neither, or the provider's is not known yet.
+pub fn of_data_source(config: &Value, default: &Attr<String>) -> Result<String, Diagnostic> {
+    if let Some(name) = config.get(NAME).as_str() {
+        return Ok(name.to_owned());
+    }
+    match default {
+        Attr::Known(name) => Ok(name.clone()),
+        Attr::Unknown => Err(Diagnostic::error(
+            "Cluster name not known yet",
+            "cluster_name in the provider block depends on values that Terraform learns during apply. Set cluster_name \
+             here, or let this data source depend on what gives the cluster its name.",
+        )
+        .at(NAME)),
+        Attr::Null => Err(missing()),
+    }
+}
+
+fn missing() -> Diagnostic {
+    Diagnostic::error(
+        "Missing cluster name",
+        "Set cluster_name here, or cluster_name in the provider block as the default for everything.",
+    )
+    .at(NAME)
+}
+
 /// Plans the provider's default where the configuration has no cluster name. A changed default replaces the object, as
 /// a changed argument does.
 pub fn plan(
@@ -40,13 +79,7 @@ pub fn plan(
         Attr::Known(name) => Value::from(name.as_str()),
         Attr::Unknown => Value::unknown(),
         Attr::Null => {
-            response.diagnostics.push(
-                Diagnostic::error(
-                    "Missing cluster name",
-                    "Set cluster_name here, or cluster_name in the provider block as the default for all resources.",
-                )
-                .at(NAME),
-            );
+            response.diagnostics.push(missing());
             return;
         }
     };

@@ -8,7 +8,7 @@ use crate::cty::{Type, Value};
 use super::{Attribute, AttributeType, Block, NestedBlock, Nesting, PlanModifier, Schema};
 
 /// Names that Terraform itself uses inside `resource` and `data` blocks.
-const RESERVED_IN_RESOURCES: [&str; 8] = [
+const RESERVED_IN_RESOURCES: [&str; 7] = [
     "connection",
     "count",
     "depends_on",
@@ -16,7 +16,6 @@ const RESERVED_IN_RESOURCES: [&str; 8] = [
     "lifecycle",
     "provider",
     "provisioner",
-    "version",
 ];
 
 /// Names that Terraform itself uses inside `provider` blocks.
