@@ -5,3 +5,6 @@ pub mod injection;
 pub mod rollout;
 pub mod service_account;
 pub mod trust;
+
+#[cfg(test)]
+mod tests;
