@@ -15,6 +15,7 @@ use crate::framework::model::Attr;
 use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
 use crate::migration::facts::ClusterFacts;
 use crate::migration::readiness::Depth;
+use crate::migration::steps::association::AssociationSummary;
 use crate::migration::steps::trust::RoleLocks;
 use crate::resources::association::ThisRun;
 use crate::resources::planned_trust::PlannedTrusts;
@@ -36,6 +37,7 @@ pub struct ProviderData {
     readiness: Lookup<(String, Depth), Arc<ClusterFacts>>,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
+    association_lists: Lookup<String, Arc<Vec<AssociationSummary>>>,
     role_locks: RoleLocks,
 }
 
@@ -70,6 +72,7 @@ impl ProviderData {
             readiness: Lookup::default(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
+            association_lists: Lookup::default(),
             role_locks: RoleLocks::default(),
         }
     }
@@ -349,6 +352,12 @@ impl ProviderData {
     #[must_use]
     pub fn associations(&self) -> &ThisRun {
         &self.associations
+    }
+
+    /// The associations of clusters by name, as they were listed in this run. Whoever creates or deletes one forgets the cluster's.
+    #[must_use]
+    pub fn association_lists(&self) -> &Lookup<String, Arc<Vec<AssociationSummary>>> {
+        &self.association_lists
     }
 
     /// The locks under which trust policies of existing roles are changed, one per role.

@@ -1,6 +1,6 @@
 //! `podidentity_association`: one Kubernetes service account of one cluster gets one IAM role.
 
-mod api;
+pub(crate) mod api;
 mod role_check;
 mod schema;
 mod this_run;

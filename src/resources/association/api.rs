@@ -19,17 +19,27 @@ use crate::resources::{last_look, tags};
 
 use super::schema::Association;
 
-/// What the configuration asks for, wholly known.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) cluster: String,
-    pub(super) namespace: String,
-    pub(super) service_account: String,
-    pub(super) role_arn: String,
-    pub(super) target_role_arn: Option<String>,
-    pub(super) disable_session_tags: bool,
-    pub(super) policy: Option<String>,
-    pub(super) tags: BTreeMap<String, String>,
+/// An association as it is wanted, wholly known.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Wanted {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Namespace of the service account.
+    pub namespace: String,
+    /// Name of the service account.
+    pub service_account: String,
+    /// ARN of the role.
+    pub role_arn: String,
+    /// ARN of the target role, if any.
+    pub target_role_arn: Option<String>,
+    /// Whether session tags are off.
+    pub disable_session_tags: bool,
+    /// The session policy, if any: JSON.
+    pub policy: Option<String>,
+    /// All tags.
+    pub tags: BTreeMap<String, String>,
+    /// The token by which EKS recognizes a creation that it has carried out; a new one if there is none.
+    pub client_request_token: Option<String>,
 }
 
 impl Wanted {
@@ -59,11 +69,12 @@ impl Wanted {
                 .unwrap_or_default(),
             policy: plan.policy.known().cloned(),
             tags: to_map(&tags_all),
+            client_request_token: None,
         })
     }
 
     /// As the beginning of a sentence.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!(
             "The service account {:?} in the namespace {:?} of the cluster {:?}",
             self.service_account, self.namespace, self.cluster
@@ -72,7 +83,7 @@ impl Wanted {
 }
 
 /// Creates the association, and finds it if only the answer was lost.
-pub(super) async fn create(
+pub(crate) async fn create(
     context: &Context<ProviderData>,
     wanted: &Wanted,
     timeout: Duration,
@@ -112,7 +123,10 @@ async fn try_create(
     timeout: Duration,
 ) -> Result<PodIdentityAssociation, AwsError> {
     let eks = context.provider.eks()?;
-    let token = idempotency_token();
+    let token = wanted
+        .client_request_token
+        .clone()
+        .unwrap_or_else(idempotency_token);
     let not_yet = |error: &AwsError| is_role_not_ready(error) || is_being_deleted(error);
     retry_while(&context.cancel, timeout, not_yet, || async {
         let call = eks
@@ -129,7 +143,10 @@ async fn try_create(
             .client_request_token(&token)
             .send();
         match aws::write(&context.cancel, call).await {
-            Ok(result) => association(result.output.association),
+            Ok(result) => {
+                context.provider.association_lists().forget(&wanted.cluster);
+                association(result.output.association)
+            }
             Err(error) if error.code() == Some(IN_USE) => {
                 let existing = find(
                     context,
@@ -159,14 +176,14 @@ async fn try_create(
 }
 
 /// EKS's code for "there is one already".
-pub(super) const IN_USE: &str = "ResourceInUseException";
+pub(crate) const IN_USE: &str = "ResourceInUseException";
 
 /// The message of an [`IN_USE`] error when what is said to exist is on its way out: not listed, or deleted by this very run.
 const BEING_DELETED: &str =
     "EKS says that there is an association, but an earlier one is still being deleted";
 
 /// The association of a service account, by id.
-pub(super) async fn find(
+pub(crate) async fn find(
     context: &Context<ProviderData>,
     cluster: &str,
     namespace: &str,
@@ -188,7 +205,7 @@ pub(super) async fn find(
 }
 
 /// Reads an association.
-pub(super) async fn describe(
+pub(crate) async fn describe(
     context: &Context<ProviderData>,
     cluster: &str,
     id: &str,
@@ -223,7 +240,7 @@ pub(super) async fn change(
 }
 
 /// Brings an existing association to what is wanted: settings and tags. Used when one is adopted.
-pub(super) async fn update(
+pub(crate) async fn update(
     context: &Context<ProviderData>,
     existing: &PodIdentityAssociation,
     wanted: &Wanted,
@@ -267,7 +284,7 @@ pub(super) async fn update(
 }
 
 /// Whether an association has the wanted settings; tags are not looked at.
-fn is_as_wanted(existing: &PodIdentityAssociation, wanted: &Wanted) -> bool {
+pub(crate) fn is_as_wanted(existing: &PodIdentityAssociation, wanted: &Wanted) -> bool {
     let same_policy = match (set(existing.policy()), wanted.policy.as_deref()) {
         (None, None) => true,
         (Some(a), Some(b)) => equivalent_json(a, b),
@@ -282,7 +299,7 @@ fn is_as_wanted(existing: &PodIdentityAssociation, wanted: &Wanted) -> bool {
 }
 
 /// Deletes an association, and waits out another change of it.
-pub(super) async fn delete(
+pub(crate) async fn delete(
     context: &Context<ProviderData>,
     cluster: &str,
     id: &str,
@@ -298,7 +315,12 @@ pub(super) async fn delete(
             .send();
         aws::write(&context.cancel, call).await.map(drop)
     })
-    .await
+    .await?;
+    context
+        .provider
+        .association_lists()
+        .forget(&cluster.to_owned());
+    Ok(())
 }
 
 /// Whether an update call is needed: tags and what only the provider knows are not part of it.
@@ -381,7 +403,7 @@ fn is_being_deleted(error: &AwsError) -> bool {
 }
 
 /// IAM is eventually consistent, so EKS may not see a new role yet, or still see an older trust policy.
-fn is_role_not_ready(error: &AwsError) -> bool {
+pub(crate) fn is_role_not_ready(error: &AwsError) -> bool {
     const CODE: &str = "InvalidParameterException";
     error.is(CODE, "Role provided in the request does not exist")
         || error.is(CODE, "Trust policy of the role provided is invalid")
@@ -397,7 +419,7 @@ fn association(answer: Option<PodIdentityAssociation>) -> Result<PodIdentityAsso
 }
 
 /// EKS answers with an empty string for what was cleared.
-fn set(value: Option<&str>) -> Option<&str> {
+pub(crate) fn set(value: Option<&str>) -> Option<&str> {
     value.filter(|text| !text.is_empty())
 }
 
