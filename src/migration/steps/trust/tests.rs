@@ -555,7 +555,7 @@ async fn repeat_ten_on_one_role(repetitions: usize) {
         }
         let writes = count(&sandbox, "UpdateAssumeRolePolicy");
         let reads = count(&sandbox, "GetRole");
-        println!(
+        eprintln!(
             "{repetitions} times ten grants and ten revocations on one role in {processes} processes: {writes} writes, {reads} reads, \
              0 lost, {:?}",
             began.elapsed()

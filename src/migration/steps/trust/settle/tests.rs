@@ -216,7 +216,7 @@ async fn many_processes_on_one_role_lose_no_update() {
         }
         assert_eq!(newest.statements().len(), 2, "seed {seed}: merged into one");
     }
-    println!("200 times 10 processes: {writes} writes, slowest {slowest:?}");
+    eprintln!("200 times 10 processes: {writes} writes, slowest {slowest:?}");
 }
 
 #[tokio::test(start_paused = true)]
