@@ -6,6 +6,8 @@ pub mod client;
 pub mod config;
 mod connection;
 pub mod error;
+mod exec;
+mod kubeconfig;
 pub(crate) mod reach;
 pub mod token;
 mod transport;

@@ -28,6 +28,7 @@ use crate::framework::resource::Resource;
 use crate::framework::schema::Schema;
 use crate::framework::{Diagnostic, Diagnostics};
 use crate::functions::merge_trust_policy::MergeTrustPolicy;
+use crate::kubernetes::KubernetesConfig;
 use crate::plugin::logging::register_secret;
 use crate::resources::agent::AgentResource;
 use crate::resources::association::AssociationResource;
@@ -93,13 +94,13 @@ impl Provider for PodIdentityProvider {
             }
         };
         register_secrets(&config);
-        check_kubernetes_files(&config, &self.environment, diagnostics);
+        let kubernetes = kubernetes(&config, &self.environment, diagnostics);
         let options = Options {
             cluster_name: config.cluster_name.clone(),
             tags: resolve::tag_policy(&config, &self.environment),
             service_principal: config.service_principal.clone(),
             skip_requesting_account_id: config.skip_requesting_account_id == Attr::Known(true),
-            kubernetes: config.kubernetes.known().cloned().unwrap_or_default(),
+            kubernetes,
         };
         let unknown = unknown_connection_paths(&request.config);
         let data = if unknown.is_empty() {
@@ -419,34 +420,37 @@ fn register_secrets(config: &ProviderConfig) {
     }
 }
 
-fn check_kubernetes_files(
+/// The `kubernetes` block, with the paths of its files as they are to be opened.
+fn kubernetes(
     config: &ProviderConfig,
     environment: &Environment,
     diagnostics: &mut Diagnostics,
-) {
-    let Some(kubernetes) = config.kubernetes.known() else {
-        return;
+) -> KubernetesConfig {
+    let mut kubernetes = match &config.kubernetes {
+        Attr::Known(kubernetes) => kubernetes.clone(),
+        Attr::Null => KubernetesConfig::default(),
+        // A dynamic block over unknown values. Taking it for none would lead to another server.
+        Attr::Unknown => KubernetesConfig {
+            host: Attr::Unknown,
+            ..KubernetesConfig::default()
+        },
     };
     let path = Path::from("kubernetes");
-    if let Some(file) = kubernetes.config_path.as_deref() {
-        existing_file(
-            file,
-            &path.attribute("config_path"),
-            environment,
-            diagnostics,
-        );
-    }
-    let files = kubernetes.config_paths.known().into_iter().flatten();
-    for (index, file) in files.enumerate() {
-        if let Some(file) = file.as_deref() {
-            existing_file(
-                file,
-                &path.attribute("config_paths").index(index),
-                environment,
-                diagnostics,
-            );
+    let mut open = |file: &mut Attr<String>, path: Path| {
+        let Some(name) = file.as_deref() else {
+            return;
+        };
+        if let Some(full) = existing_file(name, &path, environment, diagnostics) {
+            *file = Attr::Known(full.display().to_string());
+        }
+    };
+    open(&mut kubernetes.config_path, path.attribute("config_path"));
+    if let Attr::Known(files) = &mut kubernetes.config_paths {
+        for (index, file) in files.iter_mut().enumerate() {
+            open(file, path.attribute("config_paths").index(index));
         }
     }
+    kubernetes
 }
 
 #[cfg(test)]

@@ -1,20 +1,27 @@
 //! Who we are to the API server: tokens and client certificates, renewed before they expire.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::HeaderValue;
 use tokio::sync::Mutex;
 
 use super::connection::Identity;
 use super::error::{KubernetesError, KubernetesErrorKind};
+use super::exec::ExecPlugin;
 use super::token::sign_token;
 use crate::aws::AwsError;
+use crate::plugin::logging::register_secret;
 
-/// How long before its end a credential is renewed: longer than a request may take.
+/// How long before its end a token of ours is renewed: longer than a request may take.
 const RENEW_BEFORE: Duration = Duration::from_secs(90);
+/// How long a token file is believed: kubelets and agents replace it in good time.
+const FILE_LIFE: Duration = Duration::from_secs(60);
 
 /// The present time; injected in tests.
 pub(crate) type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -26,8 +33,8 @@ pub(crate) struct Credential {
     pub(crate) authorization: Option<HeaderValue>,
     /// The client certificate.
     pub(crate) identity: Option<Arc<Identity>>,
-    /// When it ends; `None` for never, as far as we know.
-    pub(crate) expires_at: Option<SystemTime>,
+    /// When to get a new one; `None` for never, as far as we know.
+    pub(crate) renew_at: Option<SystemTime>,
     /// Counts renewals.
     pub(crate) serial: u64,
 }
@@ -35,7 +42,7 @@ pub(crate) struct Credential {
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential")
-            .field("expires_at", &self.expires_at)
+            .field("renew_at", &self.renew_at)
             .finish_non_exhaustive()
     }
 }
@@ -44,6 +51,13 @@ impl Credential {
     /// A bearer token.
     pub(crate) fn bearer(token: &str) -> Result<Self, KubernetesError> {
         Self::header(&format!("Bearer {token}"))
+    }
+
+    /// A name and a password.
+    pub(crate) fn basic(name: &str, password: &str) -> Result<Self, KubernetesError> {
+        let pair = BASE64.encode(format!("{name}:{password}"));
+        register_secret(&pair);
+        Self::header(&format!("Basic {pair}"))
     }
 
     fn header(value: &str) -> Result<Self, KubernetesError> {
@@ -68,6 +82,10 @@ pub(crate) enum Source {
     Eks(EksSigner),
     /// Configured.
     Fixed(Credential),
+    /// A file with a token that somebody keeps new.
+    File(PathBuf),
+    /// A command.
+    Exec(ExecPlugin),
 }
 
 /// Signs tokens for one cluster.
@@ -99,7 +117,7 @@ impl EksSigner {
             None => token.expires_at,
         };
         Ok(Credential {
-            expires_at: Some(expires_at),
+            renew_at: Some(expires_at - RENEW_BEFORE),
             ..Credential::bearer(&token.token)?
         })
     }
@@ -108,6 +126,8 @@ impl EksSigner {
 /// Hands out the credential of one cluster; asked by every request.
 pub(crate) struct Authenticator {
     source: Source,
+    /// The client certificate, unless the source brings one.
+    identity: Option<Arc<Identity>>,
     clock: Clock,
     // Held while a credential is made: requests that start together make one.
     current: Mutex<Option<Credential>>,
@@ -122,9 +142,10 @@ impl fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    pub(crate) fn new(source: Source, clock: Clock) -> Self {
+    pub(crate) fn new(source: Source, identity: Option<Arc<Identity>>, clock: Clock) -> Self {
         Self {
             source,
+            identity,
             clock,
             current: Mutex::new(None),
         }
@@ -149,9 +170,7 @@ impl Authenticator {
         let now = (self.clock)();
         let serial = match current.as_ref() {
             Some(credential) => {
-                let fresh = credential
-                    .expires_at
-                    .is_none_or(|end| end > now + RENEW_BEFORE);
+                let fresh = credential.renew_at.is_none_or(|end| end > now);
                 if fresh && refused.is_none_or(|refused| refused.serial != credential.serial) {
                     return Ok(credential.clone());
                 }
@@ -162,9 +181,28 @@ impl Authenticator {
         let mut made = match &self.source {
             Source::Eks(signer) => signer.sign(now).await?,
             Source::Fixed(credential) => credential.clone(),
+            Source::File(path) => Credential {
+                renew_at: Some(now + FILE_LIFE),
+                ..token_of(path)?
+            },
+            Source::Exec(plugin) => plugin.run().await?,
         };
+        if made.identity.is_none() {
+            made.identity.clone_from(&self.identity);
+        }
         made.serial = serial;
         *current = Some(made.clone());
         Ok(made)
     }
+}
+
+fn token_of(path: &Path) -> Result<Credential, KubernetesError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        KubernetesError::new(
+            KubernetesErrorKind::Configuration,
+            format!("the token file {} cannot be read: {error}", path.display()),
+        )
+    })?;
+    register_secret(text.trim());
+    Credential::bearer(text.trim())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::Uri;
-use http::header::HeaderValue;
+use http::header::{HeaderName, HeaderValue};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     pub(crate) tls_server_name: Option<String>,
     /// URL of a proxy, perhaps with user and password.
     pub(crate) proxy: Option<Uri>,
+    /// Sent with every request: who to act as.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Which certificates of the API server are accepted.

@@ -172,6 +172,9 @@ impl Transport {
             KubernetesError::new(KubernetesErrorKind::Other, "the request has no valid URL")
         })?;
         let headers = request.headers_mut();
+        for (name, value) in &self.connection.headers {
+            headers.append(name, value.clone());
+        }
         headers.insert(USER_AGENT, self.user_agent.clone());
         if let Some(authorization) = &credential.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());

@@ -1,7 +1,7 @@
 //! What configuring the provider makes, and what every operation gets.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,8 @@ pub struct ProviderData {
     addon_schemas: Lookup<(String, String), Option<Arc<str>>>,
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
     kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
+    /// The cluster of the one API server that the `kubernetes` block names, if it names one.
+    kubernetes_cluster: OnceLock<String>,
     readiness: Lookup<(String, Depth), Arc<ClusterFacts>>,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
@@ -70,6 +72,7 @@ impl ProviderData {
             roles: Lookup::default(),
             kubernetes_apis: Lookup::default(),
             readiness: Lookup::default(),
+            kubernetes_cluster: OnceLock::new(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
             association_lists: Lookup::default(),
@@ -229,11 +232,18 @@ impl ProviderData {
             .get(cluster.to_owned(), || async {
                 let config = &self.options.kubernetes;
                 reach::check_known(config)?;
-                let found = self.cluster(cancel, cluster).await;
-                let clients = self.clients();
-                reach::cluster_api(config, cluster, found, clients)
-                    .await
-                    .map(Arc::new)
+                if !config.asks_eks() {
+                    let default = self.options.cluster_name.as_deref();
+                    let expected = self
+                        .kubernetes_cluster
+                        .get_or_init(|| default.unwrap_or(cluster).to_owned());
+                    reach::check_cluster(expected, cluster)?;
+                }
+                let found = match self.cluster(cancel, cluster).await {
+                    Err(error) if error.is_cancelled() => return Err(error.into()),
+                    found => found,
+                };
+                reach::cluster_api(config, cluster, found, self.clients(), None).map(Arc::new)
             })
             .await
     }

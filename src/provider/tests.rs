@@ -48,7 +48,7 @@ pub(crate) fn config(entries: &[(&str, Value)]) -> Value {
 }
 
 /// The contents of a nested block.
-fn nested(name: &str, entries: &[(&str, Value)]) -> Value {
+pub(crate) fn nested(name: &str, entries: &[(&str, Value)]) -> Value {
     let schema = schema::provider_schema();
     let nested = schema.block.blocks.iter().find(|b| b.name == name).unwrap();
     let value = object(&nested.block, entries);

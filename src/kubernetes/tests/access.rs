@@ -1,0 +1,1008 @@
+//! How clusters are reached: credentials, kubeconfigs, certificates, proxies, and what refusals say.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::super::auth::{Authenticator, Clock, EksSigner, Source};
+use super::*;
+use crate::cty::Value;
+use crate::framework::model::Attr;
+use crate::provider::tests::{config, configure, environment, nested};
+
+/// The API with a `kubernetes` block.
+async fn with_block(
+    sandbox: &Sandbox,
+    block: &KubernetesConfig,
+) -> Result<ClusterApi, KubernetesError> {
+    with_clock(sandbox, block, Arc::new(SystemTime::now)).await
+}
+
+async fn with_clock(
+    sandbox: &Sandbox,
+    block: &KubernetesConfig,
+    clock: Clock,
+) -> Result<ClusterApi, KubernetesError> {
+    let data = data_for(sandbox, &[]).await;
+    let found = data.cluster(&never(), "demo").await;
+    reach::cluster_api(block, "demo", found, data.clients(), Some(clock))
+}
+
+fn token(sandbox: &Sandbox) -> String {
+    let keys = Credentials::new("test", "test", None, None, "test");
+    sign_token(
+        &keys,
+        "us-east-1",
+        sandbox.aws_endpoint(),
+        "demo",
+        SystemTime::now(),
+    )
+    .unwrap()
+    .token
+}
+
+/// A CA that has signed nothing.
+fn other_ca() -> String {
+    rcgen::generate_simple_self_signed(["ca.example".to_owned()])
+        .unwrap()
+        .cert
+        .pem()
+}
+
+/// A kubeconfig with one context, and where it is.
+struct Files(tempfile::TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, name: &str, contents: &str) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, contents).unwrap();
+        path
+    }
+
+    /// A script that can be run.
+    #[cfg(unix)]
+    fn script(&self, name: &str, contents: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(name, &format!("#!/bin/sh\n{contents}\n"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn kubeconfig(&self, sandbox: &Sandbox, user: Json) -> PathBuf {
+        let ca = BASE64.encode(sandbox.kubernetes_ca());
+        let cluster =
+            json!({"server": sandbox.kubernetes_endpoint(), "certificate-authority-data": ca});
+        self.write("config", &kubeconfig(cluster, user).to_string())
+    }
+}
+
+/// JSON is YAML.
+fn kubeconfig(cluster: Json, user: Json) -> Json {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "clusters": [{"name": "demo", "cluster": cluster}],
+        "users": [{"name": "me", "user": user}],
+        "contexts": [{"name": "c", "context": {"cluster": "demo", "user": "me"}}],
+    })
+}
+
+fn from_file(path: &Path) -> KubernetesConfig {
+    KubernetesConfig {
+        config_path: Attr::Known(path.display().to_string()),
+        ..KubernetesConfig::default()
+    }
+}
+
+/// Grants the user `jane` of certificates everything.
+fn jane(sandbox: &Sandbox) {
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "access": [{"principal_arn": "jane", "rules": [{}]}]}]}))
+        .unwrap();
+}
+
+async fn works(api: &ClusterApi) {
+    let found = account(api).await.unwrap();
+    assert!(found.is_some());
+}
+
+/// A signer for the sandbox's cluster with session credentials that end at `expiry`.
+fn authenticator(expiry: Option<SystemTime>, clock: Clock) -> Authenticator {
+    let keys = Credentials::new("test", "test", None, expiry, "test");
+    let source = Source::Eks(EksSigner {
+        credentials: SharedCredentialsProvider::new(keys),
+        region: "us-east-1".to_owned(),
+        sts_endpoint: "https://sts.us-east-1.amazonaws.com".to_owned(),
+        cluster: "demo".to_owned(),
+    });
+    Authenticator::new(source, None, clock)
+}
+
+#[tokio::test]
+async fn tokens_are_renewed_before_they_expire() {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    for (session, renewed_at) in [
+        // EKS takes a token for 15 minutes.
+        (None, 13 * 60),
+        // The session behind the token ends earlier.
+        (Some(Duration::from_secs(300)), 240),
+    ] {
+        let now = Arc::new(Mutex::new(start));
+        let reader = Arc::clone(&now);
+        let clock: Clock = Arc::new(move || *reader.lock().unwrap());
+        let tokens = authenticator(session.map(|life| start + life), clock);
+        let at = async |seconds: u64| {
+            *now.lock().unwrap() = start + Duration::from_secs(seconds);
+            tokens.credential(None).await.unwrap()
+        };
+        let first = at(0).await;
+        let same = at(renewed_at - 60).await;
+        assert_eq!(first.authorization, same.authorization, "{session:?}");
+        let next = at(renewed_at).await;
+        assert_ne!(first.authorization, next.authorization, "{session:?}");
+        assert!(!format!("{first:?}").contains("k8s-aws-v1"));
+        assert!(first.authorization.unwrap().is_sensitive());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once_for_all_who_were_refused() {
+    let ticks = Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    let clock: Clock = Arc::new(move || {
+        let mut now = ticks.lock().unwrap();
+        *now += Duration::from_secs(1);
+        *now
+    });
+    let tokens = authenticator(None, clock);
+    let first = tokens.credential(None).await.unwrap();
+    let second = tokens.credential(Some(&first)).await.unwrap();
+    assert_ne!(first.authorization, second.authorization);
+    let other = tokens.credential(Some(&first)).await.unwrap();
+    assert_eq!(second.authorization, other.authorization);
+}
+
+#[tokio::test]
+async fn an_expired_token_is_signed_again_on_401() {
+    let sandbox = with_account();
+    let calls = Mutex::new(0);
+    let clock: Clock = Arc::new(move || {
+        let mut calls = calls.lock().unwrap();
+        *calls += 1;
+        // At first the clock is an hour late, and then somebody sets it.
+        SystemTime::now() - Duration::from_secs(if *calls == 1 { 3600 } else { 0 })
+    });
+    let api = with_clock(&sandbox, &KubernetesConfig::default(), clock)
+        .await
+        .unwrap();
+    sandbox.clear_requests();
+    works(&api).await;
+    let statuses: Vec<_> = sandbox
+        .requests()
+        .iter()
+        .map(|entry| entry.status)
+        .collect();
+    assert_eq!(statuses, [401, 200]);
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_learns_about_access_entries() {
+    let sandbox = with_account();
+    jane(&sandbox);
+    let api = with_block(&sandbox, &KubernetesConfig::default())
+        .await
+        .unwrap();
+    sandbox.clear_requests();
+    let error = account(&api).await.unwrap_err();
+    assert_eq!(error.kind(), KubernetesErrorKind::Unauthorized);
+    assert_eq!(operations(&sandbox).len(), 2, "once more with a new token");
+    let detail = error.into_diagnostic("s", "", "").detail;
+    for part in [
+        "create-access-entry --cluster-name demo",
+        "aws-auth",
+        "HTTP 401",
+    ] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+
+    let block = KubernetesConfig {
+        token: Attr::Known("wrong".to_owned()),
+        ..KubernetesConfig::default()
+    };
+    let api = with_block(&sandbox, &block).await.unwrap();
+    sandbox.clear_requests();
+    let error = account(&api).await.unwrap_err();
+    assert_eq!(operations(&sandbox).len(), 1, "there is no other token");
+    let detail = error.into_diagnostic("s", "", "").detail;
+    assert!(detail.contains("kubernetes block"), "{detail}");
+    assert!(!detail.contains("wrong"));
+}
+
+#[tokio::test]
+async fn refusals_name_the_rule_that_is_missing() {
+    let sandbox = with_account();
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "access": [{"principal_arn": "*", "rules": [
+            {"verbs": ["get"], "resources": ["serviceaccounts"], "api_groups": [""], "namespaces": ["orders"]},
+        ]}]}]}))
+        .unwrap();
+    let api = api(&sandbox).await;
+    works(&api).await;
+    let error = patch(&api, &annotate("a", None, None)).await.unwrap_err();
+    assert!(error.is_forbidden());
+    assert_eq!(
+        error.missing_rule().unwrap(),
+        r#"{apiGroups: [""], resources: ["serviceaccounts"], verbs: ["patch"]}"#
+    );
+    let text = error.to_string();
+    assert!(
+        text.starts_with(
+            r#"patch serviceaccounts "api" in namespace "orders" of cluster "demo": serviceaccounts "api" is forbidden"#
+        ),
+        "{text}"
+    );
+    assert!(text.contains(&error.missing_rule().unwrap()), "{text}");
+    let detail = error.into_diagnostic("s", "", "").detail;
+    for part in [
+        "a Role in the namespace \"orders\"",
+        "  - apiGroups: [\"\"]\n    resources: [\"serviceaccounts\"]\n    verbs: [\"patch\"]",
+    ] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+
+    let error = api
+        .list::<k8s_openapi::api::apps::v1::Deployment>(&never(), Scope::Cluster, None)
+        .await
+        .unwrap_err();
+    let detail = error.into_diagnostic("s", "", "").detail;
+    for part in [
+        "a ClusterRole",
+        "  - apiGroups: [\"apps\"]\n    resources: [\"deployments\"]\n    verbs: [\"list\"]",
+    ] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+
+    let can = async |verb, group, resource, namespace| {
+        api.can(&never(), verb, group, resource, namespace)
+            .await
+            .unwrap()
+    };
+    assert!(can("get", "", "serviceaccounts", Some("orders")).await);
+    assert!(!can("get", "", "serviceaccounts", None).await);
+    assert!(!can("patch", "apps", "deployments", Some("orders")).await);
+    assert!(!can("create", "", "pods/eviction", Some("orders")).await);
+}
+
+#[tokio::test]
+async fn parts_of_the_block_take_the_place_of_what_eks_says() {
+    let sandbox = with_account();
+    let host = sandbox.kubernetes_endpoint();
+    let ca = sandbox.kubernetes_ca();
+    let default = KubernetesConfig::default;
+    for (name, block) in [
+        (
+            "token",
+            KubernetesConfig {
+                token: Attr::Known(token(&sandbox)),
+                ..default()
+            },
+        ),
+        (
+            "host and CA; the token is signed",
+            KubernetesConfig {
+                host: Attr::Known(host.clone()),
+                cluster_ca_certificate: Attr::Known(ca.clone()),
+                ..default()
+            },
+        ),
+        (
+            "host without scheme",
+            KubernetesConfig {
+                host: Attr::Known(host.replace("https://", "")),
+                cluster_ca_certificate: Attr::Known(ca.clone()),
+                ..default()
+            },
+        ),
+        (
+            "insecure",
+            KubernetesConfig {
+                host: Attr::Known(host.clone()),
+                insecure: Attr::Known(true),
+                ..default()
+            },
+        ),
+        (
+            "tls_server_name",
+            KubernetesConfig {
+                tls_server_name: Attr::Known("localhost".to_owned()),
+                ..default()
+            },
+        ),
+    ] {
+        let api = with_block(&sandbox, &block).await.unwrap();
+        let found = account(&api).await;
+        assert!(
+            found.as_ref().is_ok_and(Option::is_some),
+            "{name}: {found:?}"
+        );
+    }
+
+    jane(&sandbox);
+    let certificate = sandbox.client_certificate("jane");
+    let block = KubernetesConfig {
+        client_certificate: Attr::Known(certificate.certificate),
+        client_key: Attr::Known(certificate.key),
+        ..default()
+    };
+    works(&with_block(&sandbox, &block).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn only_the_clusters_own_certificate_is_accepted() {
+    let sandbox = with_account();
+    let host = sandbox.kubernetes_endpoint();
+    let default = KubernetesConfig::default;
+    for (name, block) in [
+        (
+            "another CA",
+            KubernetesConfig {
+                host: Attr::Known(host.clone()),
+                cluster_ca_certificate: Attr::Known(other_ca()),
+                ..default()
+            },
+        ),
+        (
+            "the system's CAs",
+            KubernetesConfig {
+                host: Attr::Known(host.clone()),
+                ..default()
+            },
+        ),
+        (
+            "another name",
+            KubernetesConfig {
+                tls_server_name: Attr::Known("other.example".to_owned()),
+                ..default()
+            },
+        ),
+    ] {
+        let api = with_block(&sandbox, &block).await.unwrap();
+        sandbox.clear_requests();
+        let start = Instant::now();
+        let error = account(&api).await.unwrap_err();
+        assert_eq!(error.kind(), KubernetesErrorKind::Configuration, "{name}");
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "{name}: no retries"
+        );
+        assert!(operations(&sandbox).is_empty(), "{name}");
+        let detail = error.into_diagnostic("s", "", "").detail;
+        assert!(
+            detail.contains("invalid peer certificate"),
+            "{name}: {detail}"
+        );
+        assert!(detail.contains(&host), "{name}: {detail}");
+        assert!(
+            detail.contains("cluster_ca_certificate"),
+            "{name}: {detail}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_reached() {
+    let sandbox = with_account();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let data = data_for(&sandbox, &[("max_retries", 1.into())]).await;
+    let block = KubernetesConfig {
+        host: Attr::Known(format!("https://127.0.0.1:{port}")),
+        ..KubernetesConfig::default()
+    };
+    let found = data.cluster(&never(), "demo").await;
+    let api = reach::cluster_api(&block, "demo", found, data.clients(), None).unwrap();
+    let error = account(&api).await.unwrap_err();
+    assert_eq!(error.kind(), KubernetesErrorKind::Unavailable);
+    let detail = error.into_diagnostic("s", "", "").detail;
+    for part in [
+        &*format!("https://127.0.0.1:{port}"),
+        "private",
+        "proxy_url",
+    ] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn kubeconfigs_bring_server_and_user() {
+    let sandbox = with_account();
+    let files = Files::new();
+    let file = files.write("token", &format!("{}\n", token(&sandbox)));
+    for (name, user) in [
+        ("token", json!({"token": token(&sandbox)})),
+        (
+            "token file",
+            json!({"tokenFile": "token", "token": "wrong"}),
+        ),
+        ("absolute token file", json!({"tokenFile": file})),
+        ("nobody: the token is signed", json!({})),
+    ] {
+        let path = files.kubeconfig(&sandbox, user);
+        let api = with_block(&sandbox, &from_file(&path)).await.unwrap();
+        let found = account(&api).await;
+        assert!(
+            found.as_ref().is_ok_and(Option::is_some),
+            "{name}: {found:?}"
+        );
+    }
+
+    jane(&sandbox);
+    let certificate = sandbox.client_certificate("jane");
+    files.write("ca.pem", &sandbox.kubernetes_ca());
+    files.write("jane.pem", &certificate.certificate);
+    files.write("jane.key", &certificate.key);
+    let cluster =
+        json!({"server": sandbox.kubernetes_endpoint(), "certificate-authority": "ca.pem"});
+    let user = json!({"client-certificate": "jane.pem", "client-key": "jane.key"});
+    let path = files.write("config", &kubeconfig(cluster, user).to_string());
+    works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
+    let user = json!({
+        "client-certificate-data": BASE64.encode(&certificate.certificate),
+        "client-key-data": BASE64.encode(&certificate.key),
+    });
+    let path = files.kubeconfig(&sandbox, user);
+    works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
+}
+
+/// The first file that names something wins; a context of the second may use a user of the first.
+#[tokio::test]
+async fn kubeconfigs_are_merged_as_kubectl_does() {
+    let sandbox = with_account();
+    let files = Files::new();
+    let first = files.write(
+        "first",
+        &json!({
+            "current-context": "c",
+            "users": [{"name": "me", "user": {"token": token(&sandbox)}}],
+            "contexts": null,
+        })
+        .to_string(),
+    );
+    let ca = BASE64.encode(sandbox.kubernetes_ca());
+    let mut second = kubeconfig(
+        json!({"server": sandbox.kubernetes_endpoint(), "certificate-authority-data": ca}),
+        json!({"token": "wrong"}),
+    );
+    second["current-context"] = "other".into();
+    let second = files.write("second", &second.to_string());
+    let paths = |paths: [&Path; 2]| KubernetesConfig {
+        config_paths: Attr::Known(
+            paths
+                .into_iter()
+                .map(|path| Attr::Known(path.display().to_string()))
+                .collect(),
+        ),
+        ..KubernetesConfig::default()
+    };
+    works(
+        &with_block(&sandbox, &paths([&first, &second]))
+            .await
+            .unwrap(),
+    )
+    .await;
+
+    let error = with_block(&sandbox, &paths([&second, &first]))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), KubernetesErrorKind::Configuration);
+    assert!(
+        error.to_string().contains("no context \"other\""),
+        "{error}"
+    );
+    assert!(error.to_string().contains("contexts there: c"), "{error}");
+    let api = with_block(
+        &sandbox,
+        &KubernetesConfig {
+            config_context: Attr::Known("c".to_owned()),
+            ..paths([&second, &first])
+        },
+    )
+    .await
+    .unwrap();
+    let error = account(&api).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        KubernetesErrorKind::Unauthorized,
+        "the first user wins"
+    );
+}
+
+#[tokio::test]
+async fn kubeconfigs_that_cannot_be_used() {
+    let sandbox = with_account();
+    let files = Files::new();
+    let cluster = json!({"server": sandbox.kubernetes_endpoint()});
+    let secret = "s3cr3t-value-of-a-token";
+    for (name, contents, expected) in [
+        ("not YAML", format!("users: [{secret}"), "is not a kubeconfig"),
+        ("not a kubeconfig", format!("users: {secret}"), "is not a kubeconfig"),
+        ("empty", String::new(), "names no current context"),
+        (
+            "auth-provider",
+            kubeconfig(cluster.clone(), json!({"auth-provider": {"name": "gcp"}})).to_string(),
+            "auth-provider \"gcp\"",
+        ),
+        (
+            "half a certificate",
+            kubeconfig(cluster.clone(), json!({"client-key-data": BASE64.encode(secret)})).to_string(),
+            "without the other",
+        ),
+        (
+            "a CA that is none",
+            kubeconfig(json!({"server": "https://x", "certificate-authority-data": "%%"}), json!({})).to_string(),
+            "is not base64",
+        ),
+        (
+            "no server",
+            kubeconfig(json!({}), json!({})).to_string(),
+            "has no server",
+        ),
+        (
+            "a plugin of old",
+            kubeconfig(
+                cluster.clone(),
+                json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}}),
+            )
+            .to_string(),
+            "v1alpha1",
+        ),
+        (
+            "a plugin that wants a terminal",
+            kubeconfig(
+                cluster.clone(),
+                json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "x", "interactiveMode": "Always"}}),
+            )
+            .to_string(),
+            "wants a terminal",
+        ),
+        (
+            "in the clear",
+            kubeconfig(json!({"server": "http://10.0.0.1"}), json!({"token": secret})).to_string(),
+            "is not https",
+        ),
+    ] {
+        let path = files.write("config", &contents);
+        let error = with_block(&sandbox, &from_file(&path)).await.unwrap_err();
+        assert_eq!(error.kind(), KubernetesErrorKind::Configuration, "{name}");
+        let text = error.to_string();
+        assert!(text.contains(expected), "{name}: {text}");
+        assert!(!text.contains(secret), "{name}: {text}");
+    }
+}
+
+/// Who acts as somebody else must not act as himself.
+#[tokio::test]
+async fn impersonation_is_sent() {
+    let sandbox = with_account();
+    let files = Files::new();
+    let user = json!({
+        "token": token(&sandbox),
+        "as": "deployer",
+        "as-groups": ["one", "two"],
+        "as-user-extra": {"Scopes.Example/x": ["view"]},
+    });
+    let server = recording_server().await;
+    let cluster = json!({"server": server.0, "insecure-skip-tls-verify": true});
+    let path = files.write("config", &kubeconfig(cluster, user).to_string());
+    let api = with_block(&sandbox, &from_file(&path)).await.unwrap();
+    let _ = account(&api).await;
+    let request = server.1.lock().unwrap().to_ascii_lowercase();
+    for header in [
+        "impersonate-user: deployer",
+        "impersonate-group: one",
+        "impersonate-group: two",
+        "impersonate-extra-scopes%2eexample%2fx: view",
+    ] {
+        assert!(request.contains(header), "{header}: {request}");
+    }
+}
+
+/// A server on this machine that answers 403 and keeps the last request.
+async fn recording_server() -> (String, Arc<Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let last = Arc::new(Mutex::new(String::new()));
+    let keep = Arc::clone(&last);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = vec![0; 16 * 1024];
+            let length = stream.read(&mut buffer).await.unwrap_or_default();
+            *keep.lock().unwrap() = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let _ = stream
+                .write_all(
+                    b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                )
+                .await;
+        }
+    });
+    (url, last)
+}
+
+#[cfg(unix)]
+mod plugins {
+    use super::*;
+
+    const V1: &str = "client.authentication.k8s.io/v1";
+    const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
+
+    fn exec(command: &str, args: &[&str], env: &[(&str, &str)]) -> KubernetesConfig {
+        KubernetesConfig {
+            exec: Attr::Known(ExecConfig {
+                api_version: Attr::Known(V1.to_owned()),
+                command: Attr::Known(command.to_owned()),
+                args: Attr::Known(args.iter().map(|arg| (*arg).into()).collect()),
+                env: Attr::Known(
+                    env.iter()
+                        .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+                        .collect(),
+                ),
+            }),
+            ..KubernetesConfig::default()
+        }
+    }
+
+    fn answer(version: &str, status: Json) -> String {
+        json!({"apiVersion": version, "kind": "ExecCredential", "status": status}).to_string()
+    }
+
+    /// A script that counts how often it runs and prints the value of `ANSWER`.
+    const PRINT: &str = r#"echo x >> "$COUNT"; printf '%s' "$KUBERNETES_EXEC_INFO" > "$COUNT.info"; printf '%s' "$ANSWER""#;
+
+    #[tokio::test]
+    async fn the_blocks_own() {
+        let sandbox = with_account();
+        let files = Files::new();
+        let script = files.script("get-token", PRINT);
+        let count = files.write("count", "");
+        let runs = || std::fs::read_to_string(&count).unwrap().lines().count();
+        let far = "2099-01-01T00:00:00Z";
+        for (status, expected) in [
+            (json!({"token": token(&sandbox)}), 1),
+            (
+                json!({"token": token(&sandbox), "expirationTimestamp": far}),
+                1,
+            ),
+            // Already over: the plugin is asked for every request.
+            (
+                json!({"token": token(&sandbox), "expirationTimestamp": "2020-01-01T00:00:00Z"}),
+                3,
+            ),
+        ] {
+            std::fs::write(&count, "").unwrap();
+            let block = exec(
+                script.to_str().unwrap(),
+                &[],
+                &[
+                    ("ANSWER", &answer(V1, status)),
+                    ("COUNT", count.to_str().unwrap()),
+                ],
+            );
+            let api = with_block(&sandbox, &block).await.unwrap();
+            assert_eq!(runs(), 0, "nothing is run before it is needed");
+            for _ in 0..3 {
+                works(&api).await;
+            }
+            assert_eq!(runs(), expected);
+        }
+        let info = std::fs::read_to_string(files.0.path().join("count.info")).unwrap();
+        let info: Json = serde_json::from_str(&info).unwrap();
+        assert_eq!(
+            info,
+            json!({"apiVersion": V1, "kind": "ExecCredential", "spec": {"interactive": false}})
+        );
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfigs() {
+        let sandbox = with_account();
+        jane(&sandbox);
+        let files = Files::new();
+        files.script("get-token", PRINT);
+        let count = files.write("count", "");
+        let certificate = sandbox.client_certificate("jane");
+        let status = json!({
+            "clientCertificateData": certificate.certificate,
+            "clientKeyData": certificate.key,
+        });
+        let path = files.kubeconfig(
+            &sandbox,
+            json!({"exec": {
+                "apiVersion": V1BETA1,
+                "command": "./get-token",
+                "env": [
+                    {"name": "ANSWER", "value": answer(V1BETA1, status)},
+                    {"name": "COUNT", "value": count},
+                ],
+                "provideClusterInfo": true,
+            }}),
+        );
+        works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
+        let info = std::fs::read_to_string(files.0.path().join("count.info")).unwrap();
+        let info: Json = serde_json::from_str(&info).unwrap();
+        assert_eq!(
+            info["spec"]["cluster"]["server"],
+            sandbox.kubernetes_endpoint()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_can_go_wrong() {
+        let sandbox = with_account();
+        let files = Files::new();
+        let secret = "s3cr3t-value-of-a-token";
+        for (script, expected) in [
+            (
+                "echo you are not logged in >&2; exit 3".to_owned(),
+                "you are not logged in",
+            ),
+            (format!("echo {secret}"), "printed no ExecCredential"),
+            (
+                format!("echo '{}'", answer(V1BETA1, json!({"token": secret}))),
+                "v1beta1",
+            ),
+            (
+                format!("echo '{}'", answer(V1, json!({}))),
+                "neither a token nor",
+            ),
+            (
+                format!("echo '{}'", answer(V1, Json::Null)),
+                "without status",
+            ),
+            (
+                format!(
+                    "echo '{}'",
+                    answer(V1, json!({"token": secret, "expirationTimestamp": "soon"}))
+                ),
+                "expirationTimestamp",
+            ),
+        ] {
+            let path = files.script("get-token", &script);
+            let block = exec(path.to_str().unwrap(), &[], &[]);
+            let api = with_block(&sandbox, &block).await.unwrap();
+            let error = account(&api).await.unwrap_err();
+            assert_eq!(error.kind(), KubernetesErrorKind::Configuration, "{error}");
+            let text = error.to_string();
+            assert!(text.contains(expected), "{expected}: {text}");
+            assert!(!text.contains(secret), "{text}");
+        }
+        let block = exec("no-such-command-anywhere", &[], &[]);
+        let api = with_block(&sandbox, &block).await.unwrap();
+        let error = account(&api).await.unwrap_err();
+        assert!(error.to_string().contains("cannot be started"), "{error}");
+
+        // A stop does not wait for it.
+        let path = files.script("get-token", "exec sleep 60");
+        let block = exec(path.to_str().unwrap(), &[], &[]);
+        let api = with_block(&sandbox, &block).await.unwrap();
+        let cancel = CancellationToken::new();
+        let read = api.get::<ServiceAccount>(&cancel, Some("orders"), "api");
+        let (result, ()) = tokio::join!(read, async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            cancel.cancel();
+        });
+        assert!(result.unwrap_err().is_cancelled());
+    }
+}
+
+/// A proxy that knows CONNECT only; gives its address and the heads of the requests it got.
+async fn connect_proxy() -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&heads);
+    tokio::spawn(async move {
+        while let Ok((mut inner, _)) = listener.accept().await {
+            let keep = Arc::clone(&keep);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(inner.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                let target = head.split(' ').nth(1).unwrap().to_owned();
+                keep.lock().unwrap().push(head);
+                let mut outer = TcpStream::connect(target).await.unwrap();
+                inner.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
+            });
+        }
+    });
+    (address, heads)
+}
+
+#[tokio::test]
+async fn a_proxy_sees_the_address_and_nothing_else() {
+    let sandbox = with_account();
+    let (address, heads) = connect_proxy().await;
+    for url in [
+        format!("http://{address}"),
+        format!("http://user:p%40ss@{address}"),
+        address.clone(),
+    ] {
+        heads.lock().unwrap().clear();
+        let block = KubernetesConfig {
+            proxy_url: Attr::Known(url.clone()),
+            ..KubernetesConfig::default()
+        };
+        let api = with_block(&sandbox, &block).await.unwrap();
+        works(&api).await;
+        let heads = heads.lock().unwrap();
+        assert_eq!(heads.len(), 1);
+        let server = sandbox.kubernetes_endpoint().replace("https://", "");
+        assert!(
+            heads[0].starts_with(&format!("CONNECT {server} ")),
+            "{heads:?}"
+        );
+        assert!(!heads[0].contains("k8s-aws-v1"));
+        let expected = BASE64.encode("user:p@ss");
+        assert_eq!(heads[0].contains(&expected), url.contains('@'), "{heads:?}");
+        assert!(!format!("{api:?}").contains("p%40ss"));
+    }
+}
+
+#[tokio::test]
+async fn https_proxy_is_used_unless_no_proxy_excludes_the_server() {
+    use crate::aws::settings::HttpSettings;
+    let endpoint = "https://0123456789ABCDEF0123456789ABCDEF.gr7.us-east-1.eks.amazonaws.com";
+    for (no_proxy, server, expected) in [
+        (None, endpoint, true),
+        (Some(".eks.amazonaws.com"), endpoint, false),
+        (Some("10.0.0.0/8"), "https://10.1.2.3", false),
+        (Some("10.0.0.0/8"), endpoint, true),
+        (None, "https://127.0.0.1:6443", false),
+    ] {
+        let settings = HttpSettings {
+            https_proxy: Some("http://proxy.example:3128".to_owned()),
+            no_proxy: no_proxy.map(ToOwned::to_owned),
+            ..HttpSettings::default()
+        };
+        let proxy = reach::environment_proxy(&settings, &server.parse().unwrap());
+        assert_eq!(proxy.is_some(), expected, "{no_proxy:?} {server}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_certainly_another_cluster_is_refused() {
+    let sandbox = sandbox();
+    let data = data_for(&sandbox, &[]).await;
+    let id = "0123456789ABCDEF0123456789ABCDEF";
+    let other = "FEDCBA9876543210FEDCBA9876543210";
+    let mut found = (*data.cluster(&never(), "demo").await.unwrap()).clone();
+    found.endpoint = format!("https://{id}.gr7.us-east-1.eks.amazonaws.com");
+    let found = Arc::new(found);
+    for (host, accepted) in [
+        (found.endpoint.clone(), true),
+        (found.endpoint.to_lowercase(), true),
+        (format!("https://{id}.eks-cluster.us-east-1.api.aws"), true),
+        (
+            format!("https://{other}.gr7.us-east-1.eks.amazonaws.com"),
+            false,
+        ),
+        (
+            format!("https://{other}.sk1.eu-west-1.eks.amazonaws.com:443"),
+            false,
+        ),
+        // Names that EKS did not make: tunnels, private names, proxies.
+        ("https://localhost:6443".to_owned(), true),
+        (
+            "https://kubernetes.corp.example/k8s/clusters/c-1".to_owned(),
+            true,
+        ),
+    ] {
+        let block = KubernetesConfig {
+            host: Attr::Known(host.clone()),
+            ..KubernetesConfig::default()
+        };
+        let result =
+            reach::cluster_api(&block, "demo", Ok(Arc::clone(&found)), data.clients(), None);
+        assert_eq!(result.is_ok(), accepted, "{host}");
+        if let Err(error) = result {
+            assert_eq!(error.kind(), KubernetesErrorKind::Configuration);
+            assert!(error.to_string().contains("config_context"), "{error}");
+        }
+    }
+}
+
+/// One server cannot be two clusters.
+#[tokio::test]
+async fn a_configured_server_serves_one_cluster() {
+    let sandbox = with_account();
+    let entries = [
+        ("host", Value::from(sandbox.kubernetes_endpoint())),
+        (
+            "cluster_ca_certificate",
+            Value::from(sandbox.kubernetes_ca()),
+        ),
+    ];
+    let data = data_for(&sandbox, &[("kubernetes", nested("kubernetes", &entries))]).await;
+    data.kubernetes_api(&never(), "demo").await.unwrap();
+    let error = data.kubernetes_api(&never(), "other").await.unwrap_err();
+    assert_eq!(error.kind(), KubernetesErrorKind::Configuration);
+    assert!(error.to_string().contains("alias"), "{error}");
+}
+
+#[tokio::test]
+async fn the_environment_names_no_server() {
+    let sandbox = with_account();
+    let files = Files::new();
+    let elsewhere = files.write(
+        "config",
+        &kubeconfig(
+            json!({"server": "https://elsewhere.example"}),
+            json!({"token": "x"}),
+        )
+        .to_string(),
+    );
+    let elsewhere = elsewhere.to_str().unwrap();
+    let environment = environment(
+        sandbox.aws_endpoint(),
+        &[
+            ("KUBECONFIG", elsewhere),
+            ("KUBE_CONFIG_PATH", elsewhere),
+            ("KUBE_CONFIG_PATHS", elsewhere),
+            ("KUBE_HOST", "https://elsewhere.example"),
+            ("KUBE_TOKEN", "x"),
+        ],
+    );
+    let (data, _) = configure(environment, config(&[])).await;
+    let api = data
+        .unwrap()
+        .kubernetes_api(&never(), "demo")
+        .await
+        .unwrap();
+    works(&api).await;
+}
+
+#[tokio::test]
+async fn the_home_directory_is_the_environments() {
+    let sandbox = with_account();
+    let files = Files::new();
+    files.kubeconfig(&sandbox, json!({"token": token(&sandbox)}));
+    let environment = environment(
+        sandbox.aws_endpoint(),
+        &[("HOME", files.0.path().to_str().unwrap())],
+    );
+    let block = nested("kubernetes", &[("config_path", "~/config".into())]);
+    let (data, diagnostics) = configure(environment, config(&[("kubernetes", block)])).await;
+    let data = data.unwrap_or_else(|| panic!("{diagnostics:?}"));
+    let api = data.kubernetes_api(&never(), "demo").await.unwrap();
+    works(&api).await;
+}
+
+#[tokio::test]
+async fn what_is_not_known_yet() {
+    let sandbox = sandbox();
+    let block = nested("kubernetes", &[("host", Value::unknown())]);
+    let unknown_block = data_for(&sandbox, &[("kubernetes", block)]).await;
+    let dynamic = data_for(&sandbox, &[("kubernetes", Value::unknown())]).await;
+    let unknown_aws = data_for(&sandbox, &[("region", Value::unknown())]).await;
+    for data in [unknown_block, dynamic, unknown_aws] {
+        let error = data.kubernetes_api(&never(), "demo").await.unwrap_err();
+        assert!(error.is_not_yet_known(), "{error}");
+    }
+    assert!(operations(&sandbox).is_empty());
+}
