@@ -49,6 +49,30 @@ fn the_provider_example() {
 }
 
 #[test]
+fn data_source_examples_can_be_read() {
+    let mut directories: Vec<PathBuf> = fs::read_dir(examples().join("data-sources"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    directories.sort();
+    assert!(!directories.is_empty());
+    for directory in directories {
+        let Some(mut case) = Case::sandbox_only() else {
+            return;
+        };
+        println!("{}", directory.display());
+        // Service accounts of many kinds, and an agent.
+        case.sandbox()
+            .seed(podidentity_sandbox::seeds::demo())
+            .unwrap();
+        case.config(read(&directory.join("data-source.tf")))
+            .apply()
+            .expect_empty_plan()
+            .destroy();
+    }
+}
+
+#[test]
 fn resource_examples_can_be_applied_and_imported() {
     let mut directories: Vec<PathBuf> = fs::read_dir(examples().join("resources"))
         .unwrap()

@@ -63,6 +63,7 @@ mod harness;
 
 mod agent;
 mod association;
+mod cluster;
 mod examples;
 mod foundations;
 mod functions;

@@ -158,6 +158,11 @@ impl Reader<'_> {
                 .send();
             let page = match read(cancel, call).await {
                 Ok(page) => page,
+                // As where a region has no Fargate.
+                Err(error) if error.kind() == AwsErrorKind::InvalidParameter => {
+                    self.gaps.add(WHAT, sentence(error.to_string()));
+                    return Ok(None);
+                }
                 Err(error) => return self.gaps.refused(WHAT, error),
             };
             names.extend(page.fargate_profile_names().iter().cloned());
@@ -397,8 +402,8 @@ impl Wanted {
                     "a Role in the agent's namespace"
                 };
                 format!(
-                    "the Kubernetes permission to {verb} {resource} is missing ({role} with apiGroups [\"{group}\"], \
-                     resources [\"{resource}\"], verbs [\"{verb}\"])."
+                    "the Kubernetes permission to {verb} {resource} is missing ({role} with {{apiGroups: [{group:?}], \
+                     resources: [{resource:?}], verbs: [{verb:?}]}})."
                 )
             }
             KubernetesErrorKind::Unauthorized => {
@@ -416,7 +421,7 @@ impl Wanted {
             KubernetesErrorKind::NotYetKnown => {
                 "the provider's configuration is not known yet.".to_owned()
             }
-            KubernetesErrorKind::Configuration => sentence(error.to_string()),
+            KubernetesErrorKind::Configuration => sentence(error.message().to_owned()),
             KubernetesErrorKind::Aws => {
                 "AWS did not say how to reach the Kubernetes API, or there are no credentials for it."
                     .to_owned()
@@ -443,11 +448,6 @@ impl Gaps {
             AwsErrorKind::AccessDenied => {
                 let action = error.action().unwrap_or_default();
                 self.add(what, format!("the AWS permission {action} is missing."));
-                Ok(None)
-            }
-            // Regions without Fargate.
-            AwsErrorKind::InvalidParameter => {
-                self.add(what, sentence(error.to_string()));
                 Ok(None)
             }
             _ => Err(error),
@@ -597,4 +597,143 @@ fn version(set: &DaemonSet) -> Option<String> {
     let name = image.split('@').next().unwrap_or(image);
     let (_, tag) = name.rsplit_once(':')?;
     (!tag.contains('/')).then(|| tag.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn daemon_set(namespace: &str, name: &str, label: &str, image: &str) -> DaemonSet {
+        serde_json::from_value(json!({
+            "metadata": {"namespace": namespace, "name": name, "labels": {NAME_LABEL: label}},
+            "spec": {
+                "selector": {"matchLabels": {"b": "2", "a": "1"}},
+                "template": {"spec": {"containers": [{"name": "agent", "image": image}]}},
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn agents_are_told_by_name_or_label() {
+        let sets = |sets: &[(&str, &str, &str)]| {
+            sets.iter()
+                .map(|(namespace, name, label)| daemon_set(namespace, name, label, ""))
+                .collect::<Vec<_>>()
+        };
+        let found = |given: &[(&str, &str, &str)]| {
+            agents(sets(given))
+                .into_iter()
+                .map(|set| {
+                    let metadata = set.metadata;
+                    format!("{}/{}", metadata.namespace.unwrap(), metadata.name.unwrap())
+                })
+                .collect::<Vec<_>>()
+        };
+        assert!(found(&[("kube-system", "aws-node", "aws-node")]).is_empty());
+        assert_eq!(
+            found(&[
+                ("kube-system", "eks-pod-identity-agent-hybrid", AGENT),
+                ("kube-system", AGENT, ""),
+                ("other", "copy", AGENT),
+            ]),
+            [
+                "kube-system/eks-pod-identity-agent",
+                "kube-system/eks-pod-identity-agent-hybrid"
+            ]
+        );
+        assert_eq!(found(&[("security", "agent", AGENT)]), ["security/agent"]);
+    }
+
+    #[test]
+    fn daemon_sets_tell_version_and_pods() {
+        for (image, expected) in [
+            ("registry:5000/eks/agent:v0.1.33", Some("v0.1.33")),
+            ("registry/agent:v0.1.33@sha256:00", Some("v0.1.33")),
+            ("registry:5000/agent", None),
+            ("registry/agent@sha256:00", None),
+        ] {
+            let set = daemon_set("kube-system", AGENT, AGENT, image);
+            assert_eq!(version(&set).as_deref(), expected, "{image}");
+            assert_eq!(selector(&set).as_deref(), Some("a=1,b=2"));
+        }
+    }
+
+    #[test]
+    fn only_ready_pods_that_stay_count() {
+        let pod = |ready: &str, deleted: Option<&str>| {
+            let pod = json!({
+                "metadata": {"name": "agent-1", "deletionTimestamp": deleted},
+                "spec": {"nodeName": "n1", "containers": []},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            });
+            ready_on(serde_json::from_value(pod).unwrap())
+        };
+        assert_eq!(pod("True", None).as_deref(), Some("n1"));
+        assert_eq!(pod("False", None), None);
+        assert_eq!(pod("True", Some("2026-11-22T00:00:00Z")), None);
+    }
+
+    #[test]
+    fn nodes_are_of_a_kind() {
+        let node = |labels: serde_json::Value| {
+            let node = json!({
+                "metadata": {"name": "n1", "labels": labels},
+                "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
+            });
+            let (name, facts) = node_of(node);
+            assert_eq!(name, "n1");
+            assert!(!facts.ready);
+            (facts.compute, facts.windows)
+        };
+        fn node_of(node: serde_json::Value) -> (String, NodeFacts) {
+            super::node(serde_json::from_value(node).unwrap()).unwrap()
+        }
+        assert_eq!(node(json!({})), (Compute::Ec2, false));
+        assert_eq!(node(json!({OS: "windows"})), (Compute::Ec2, true));
+        for (label, compute) in [
+            ("ec2", Compute::Ec2),
+            ("auto", Compute::Auto),
+            ("fargate", Compute::Fargate),
+            ("hybrid", Compute::Hybrid),
+        ] {
+            assert_eq!(node(json!({COMPUTE_TYPE: label, OS: "linux"})).0, compute);
+        }
+    }
+
+    #[test]
+    fn gaps_are_told_once_per_reason() {
+        let gaps = Gaps::default();
+        let lost = KubernetesError::new(KubernetesErrorKind::Unavailable, "10.0.0.1: 3 attempts");
+        for wanted in [Wanted::WEBHOOK, Wanted::NODES, Wanted::NODES] {
+            assert_eq!(gaps.kubernetes::<()>(wanted, &lost).unwrap(), None);
+        }
+        let forbidden = KubernetesError::new(KubernetesErrorKind::Forbidden, "no");
+        gaps.kubernetes::<()>(Wanted::AGENT_PODS, &forbidden)
+            .unwrap();
+        let refused =
+            AwsError::new(AwsErrorKind::AccessDenied, "no").in_call("EKS", "DescribeAddon");
+        assert!(matches!(
+            gaps.refused::<()>("the agent's add-on", refused),
+            Ok(None)
+        ));
+        assert_eq!(
+            gaps.sentences().into_iter().collect::<Vec<_>>(),
+            [
+                "Nodes and the webhook's configuration could not be read: the Kubernetes API cannot be reached, or does not \
+                 answer as it should. A private endpoint needs a way into the cluster's network.",
+                "The agent's add-on could not be read: the AWS permission eks:DescribeAddon is missing.",
+                "The agent's pods could not be read: the Kubernetes permission to list pods is missing (a Role in the \
+                 agent's namespace with {apiGroups: [\"\"], resources: [\"pods\"], verbs: [\"list\"]}).",
+            ]
+        );
+        let gaps = Gaps::default();
+        let cancelled = KubernetesError::new(KubernetesErrorKind::Cancelled, "");
+        assert!(gaps.kubernetes::<()>(Wanted::NODES, &cancelled).is_err());
+        let failed = AwsError::new(AwsErrorKind::Throttled, "");
+        assert!(gaps.refused::<()>("", failed).is_err());
+        assert!(gaps.sentences().is_empty());
+    }
 }
