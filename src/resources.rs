@@ -9,5 +9,6 @@ pub mod irsa_migration;
 pub mod last_look;
 pub mod names;
 pub mod planned_trust;
+pub(crate) mod propagation;
 pub mod role;
 pub mod tags;

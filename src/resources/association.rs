@@ -1,6 +1,7 @@
 //! `podidentity_association`: one Kubernetes service account of one cluster gets one IAM role.
 
 pub(crate) mod api;
+mod injection_wait;
 mod role_check;
 mod schema;
 mod this_run;
@@ -250,24 +251,31 @@ async fn create(
     let plan = Association::from_value(&request.planned_state, &Path::root())?;
     role_check::before_apply(context, &plan).await?;
     let wanted = api::Wanted::new(&context.provider, &plan)?;
+    let injection = injection_wait::prepare(context, &plan, &wanted).await?;
     match api::create(context, &wanted, timeout).await {
         Ok(created) => {
             response.state = api::state(&context.provider, &plan, &created).into_value();
-            Ok(())
         }
         Err(error) if error.code() == Some(api::IN_USE) => {
-            on_conflict(context, response, &plan, &wanted, &error, timeout).await
+            on_conflict(context, response, &plan, &wanted, &error, timeout).await?;
         }
-        Err(error) => Err(role_check::explain(context, &plan, &error)
-            .await
-            .unwrap_or_else(|| {
-                error.into_diagnostic(
-                    CREATING,
-                    &format!("{} was not associated.", wanted.describe()),
-                    "",
-                )
-            })),
+        Err(error) => {
+            return Err(role_check::explain(context, &plan, &error)
+                .await
+                .unwrap_or_else(|| {
+                    error.into_diagnostic(
+                        CREATING,
+                        &format!("{} was not associated.", wanted.describe()),
+                        "",
+                    )
+                }));
+        }
     }
+    if let Some(injection) = injection {
+        let id = response.state.get("association_id").as_str().unwrap_or_default().to_owned();
+        injection.wait(context, &id, &mut response.diagnostics).await;
+    }
+    Ok(())
 }
 
 /// The service account has an association already.
@@ -448,6 +456,7 @@ async fn update(
         })?;
     let mut state = Association::from_value(&response.state, &Path::root())?;
     state.on_conflict = plan.on_conflict;
+    state.wait_for_injection = plan.wait_for_injection;
     state.tags = plan.tags;
     state.tags_all = plan.tags_all;
     state.timeouts = plan.timeouts;

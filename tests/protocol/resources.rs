@@ -23,6 +23,12 @@ const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","P
 /// Roles that are there before anything is managed.
 const ROLES: [&str; 3] = ["app", "other", "target"];
 
+/// The clusters.
+const CLUSTERS: [&str; 2] = ["demo", "stage"];
+
+/// Service accounts that are there in the namespaces `payments` and `orders` of both clusters.
+const SERVICE_ACCOUNTS: [&str; 2] = ["api", "worker.v2"];
+
 /// A sandbox with the clusters `demo` and `stage` and the roles `app`, `other` and `target`.
 struct World {
     sandbox: Sandbox,
@@ -33,7 +39,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let sandbox = Sandbox::start(Options {
-            clusters: vec!["demo".into(), "stage".into()],
+            clusters: CLUSTERS.map(Into::into).into(),
             ..Options::default()
         })
         .unwrap();
@@ -58,6 +64,12 @@ impl World {
             let role = json!({ "RoleName": name, "AssumeRolePolicyDocument": TRUST });
             self.sandbox.call("iam", "CreateRole", role).unwrap();
         }
+        let accounts: Vec<_> = ["payments", "orders"]
+            .into_iter()
+            .flat_map(|namespace| SERVICE_ACCOUNTS.map(|name| json!({"namespace": namespace, "name": name})))
+            .collect();
+        let clusters = CLUSTERS.map(|name| json!({"name": name, "service_accounts": accounts}));
+        self.sandbox.seed(json!({"clusters": clusters})).unwrap();
     }
 
     /// The provider block: everything from the sandbox, nothing from this machine.

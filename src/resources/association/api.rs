@@ -348,6 +348,7 @@ pub(super) fn state(
         cluster_name: text(found.cluster_name()),
         disable_session_tags: Attr::Known(found.disable_session_tags().unwrap_or_default()),
         on_conflict: known.on_conflict.clone(),
+        wait_for_injection: known.wait_for_injection.clone(),
         policy: text(found.policy()),
         tags: tags.tags,
         target_role_arn: text(found.target_role_arn()),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::cty::Value;
 use crate::framework::model::Attr;
-use crate::framework::schema::{Attribute, Schema};
+use crate::framework::schema::{Attribute, Nesting, Schema};
 use crate::framework::timeouts::{self, Operation};
 use crate::framework::validators;
+use crate::resources::propagation::{self, PropagationModel};
 use crate::resources::{arns, cluster_name, documents, names, tags};
 
 /// How long operations take at most when the configuration does not say.
@@ -36,6 +37,7 @@ crate::model! {
         pub(super) policy: Attr<String>,
         pub(super) tags: Value,
         pub(super) target_role_arn: Attr<String>,
+        pub(super) wait_for_injection: Attr<PropagationModel>,
         pub(super) association_arn: Attr<String>,
         pub(super) association_id: Attr<String>,
         pub(super) created_at: Attr<String>,
@@ -129,6 +131,22 @@ pub(super) fn schema() -> Schema {
         .optional()
         .validate(arns::role())
         .semantic_equality(arns::ArnEquality),
+    )
+    .attribute(
+        Attribute::nested(
+            "wait_for_injection",
+            Nesting::Single,
+            propagation::attributes(),
+            "Waits, after the association is created, until new pods really get its credentials: an association exists \
+             some seconds before it is in effect, and EKS does not tell when. Seen by pods that are created as server-side \
+             dry runs, which pass through the webhook of EKS and are never persisted. What depends on this resource then \
+             starts with its credentials. `{}` waits with the defaults.\n\n\
+             Needs the service account, access to the Kubernetes API of the cluster (see the provider's `kubernetes`), and \
+             there the right to create pods in the namespace; otherwise nothing is created. If the association is not \
+             seen in effect in time, it stays, and there is a warning. Only the creation waits: changing this attribute \
+             changes nothing in EKS.",
+        )
+        .optional(),
     )
     .attribute(
         Attribute::string("association_arn", "ARN of the association.")

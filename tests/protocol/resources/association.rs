@@ -35,7 +35,7 @@ impl Subject for Association<'_> {
     }
 
     fn not_imported(&self) -> &'static [&'static str] {
-        &["on_conflict", "timeouts"]
+        &["on_conflict", "timeouts", "wait_for_injection"]
     }
 
     fn remote_objects(&self) -> Option<usize> {
@@ -49,6 +49,20 @@ impl Subject for Association<'_> {
         };
         Some(listed("demo") + listed("stage"))
     }
+}
+
+/// Waits that end soon.
+fn waits() -> impl Strategy<Value = Value> {
+    let timeouts = prop_oneof![Just(Value::Null), Just(Value::from("10s"))];
+    (1_i64..3, timeouts).prop_map(|(consecutive, timeout)| wait(consecutive, timeout))
+}
+
+fn wait(consecutive: i64, timeout: Value) -> Value {
+    Value::object([
+        ("consecutive", Value::from(consecutive)),
+        ("interval", Value::from("1ms")),
+        ("timeout", timeout),
+    ])
 }
 
 fn generator() -> Generator {
@@ -80,6 +94,7 @@ fn generator() -> Generator {
                 Just(Value::object([("create", Value::from("2m"))])),
             ],
         )
+        .value("wait_for_injection", prop_oneof![Just(Value::Null), waits()])
         // EKS takes a session policy only with session tags off.
         .repair(|mut config| {
             if !config.get("policy").is_null() {
@@ -131,7 +146,10 @@ fn survives_interruptions() {
         &|| world.reset(),
         association(
             "app",
-            &[("tags", Value::string_map([("a", "1"), ("b", "1")]))],
+            &[
+                ("tags", Value::string_map([("a", "1"), ("b", "1")])),
+                ("wait_for_injection", wait(2, Value::Null)),
+            ],
         ),
         association(
             "other",
