@@ -135,7 +135,23 @@ impl ClusterApi {
         scope: Scope<'_>,
         label_selector: Option<&str>,
     ) -> Result<Vec<K>, KubernetesError> {
-        self.list_of(cancel, &(), scope, label_selector).await
+        self.list_of(cancel, &(), scope, label_selector, |object| object)
+            .await
+    }
+
+    /// As [`list`](Self::list), but keeps of each object only what `reduce` makes of it, page by page.
+    ///
+    /// # Errors
+    /// Whatever the API refuses.
+    pub async fn list_reduced<K: Object, T>(
+        &self,
+        cancel: &CancellationToken,
+        scope: Scope<'_>,
+        label_selector: Option<&str>,
+        reduce: impl FnMut(K) -> T,
+    ) -> Result<Vec<T>, KubernetesError> {
+        self.list_of(cancel, &(), scope, label_selector, reduce)
+            .await
     }
 
     /// All objects of a kind that only this cluster may know; `None` if it does not.
@@ -149,9 +165,51 @@ impl ClusterApi {
         scope: Scope<'_>,
     ) -> Result<Option<Vec<DynamicObject>>, KubernetesError> {
         // A list of a kind that exists is empty at worst: 404 is about the kind, even where the namespace is missing.
-        match self.list_of(cancel, resource, scope, None).await {
+        match self
+            .list_of(cancel, resource, scope, None, |object| object)
+            .await
+        {
             Ok(objects) => Ok(Some(objects)),
             Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The versions of an API group that the cluster serves, preferred ones first; none if it does not know the group.
+    /// Everybody who is authenticated may ask that.
+    ///
+    /// # Errors
+    /// Whatever the API refuses.
+    pub async fn versions(
+        &self,
+        cancel: &CancellationToken,
+        group: &str,
+    ) -> Result<Vec<String>, KubernetesError> {
+        #[derive(Deserialize)]
+        struct Group {
+            versions: Vec<Version>,
+        }
+        #[derive(Deserialize)]
+        struct Version {
+            version: String,
+        }
+        let call = Call {
+            verb: "get",
+            resource: "versions".to_owned(),
+            group: group.to_owned(),
+            namespace: None,
+            name: None,
+            cluster: self.name().to_owned(),
+        };
+        let request = Request::get(format!("/apis/{group}"))
+            .body(Vec::new())
+            .map_err(kube::core::request::Error::BuildRequest);
+        match self.send(cancel, &call, Effect::Reads, request).await {
+            Ok(body) => {
+                let group: Group = parse(&call, &body)?;
+                Ok(group.versions.into_iter().map(|v| v.version).collect())
+            }
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
@@ -253,13 +311,14 @@ impl ClusterApi {
         parse(call, &answer)
     }
 
-    async fn list_of<K>(
+    async fn list_of<K, T>(
         &self,
         cancel: &CancellationToken,
         kind: &K::DynamicType,
         scope: Scope<'_>,
         label_selector: Option<&str>,
-    ) -> Result<Vec<K>, KubernetesError>
+        mut reduce: impl FnMut(K) -> T,
+    ) -> Result<Vec<T>, KubernetesError>
     where
         K: Resource + DeserializeOwned,
     {
@@ -294,7 +353,7 @@ impl ClusterApi {
                 }
                 Err(error) => return Err(error),
             };
-            objects.extend(page.items.into_iter().flatten());
+            objects.extend(page.items.into_iter().flatten().map(&mut reduce));
             parameters.continue_token = page
                 .metadata
                 .continue_token

@@ -260,8 +260,7 @@ fn rule_advice(call: &Call) -> String {
 
 impl LookupError for KubernetesError {
     fn is_final(&self) -> bool {
-        // Making a connection asks nobody but EKS, whose refusals its own look-up keeps.
-        false
+        self.is_forbidden()
     }
 }
 

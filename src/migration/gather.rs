@@ -1,1 +1,431 @@
 //! Reads what a migration needs to know from Kubernetes, once per namespace and process.
+//!
+//! Every object is reduced by itself as it arrives ([`parts`], [`template`], [`network`], [`custom`]); what is left is put
+//! together per namespace ([`draft`]), where pods find their workloads. [`facts`] does both without any I/O.
+
+mod custom;
+mod draft;
+mod network;
+mod parts;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::try_join_all;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::DynamicObject;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use self::custom::Custom;
+pub use self::custom::CustomKind;
+use self::draft::Draft;
+use self::parts::Reduce;
+use super::facts::NamespaceFacts;
+use crate::framework::Context;
+use crate::kubernetes::{ClusterApi, KubernetesError, Scope};
+use crate::provider::ProviderData;
+
+/// Why pods of Jobs are not restarted.
+const ENDS_BY_ITSELF: &str = "its pods end by themselves";
+/// Why pods of CronJobs are not restarted.
+const NEXT_RUN: &str = "its next run starts new pods";
+
+/// Calls of the Kubernetes API under way at the same time.
+const CONCURRENCY: usize = 6;
+
+/// Objects of one namespace, and those of the cluster that are about it, as the API has them.
+#[derive(Clone, Debug, Default)]
+pub struct Objects {
+    /// The namespace's name.
+    pub name: String,
+    /// The namespace, if it could be read.
+    pub namespace: Option<Namespace>,
+    /// Its service accounts.
+    pub service_accounts: Vec<ServiceAccount>,
+    /// Its pods.
+    pub pods: Vec<Pod>,
+    /// Its ReplicaSets.
+    pub replica_sets: Vec<ReplicaSet>,
+    /// Its Deployments.
+    pub deployments: Vec<Deployment>,
+    /// Its StatefulSets.
+    pub stateful_sets: Vec<StatefulSet>,
+    /// Its DaemonSets.
+    pub daemon_sets: Vec<DaemonSet>,
+    /// Its Jobs.
+    pub jobs: Vec<Job>,
+    /// Its CronJobs.
+    pub cron_jobs: Vec<CronJob>,
+    /// Its network policies.
+    pub network_policies: Vec<NetworkPolicy>,
+    /// Custom resources, those of the cluster included.
+    pub custom: Vec<(CustomKind, DynamicObject)>,
+    /// What could not be read, as sentences.
+    pub not_read: BTreeSet<String>,
+}
+
+/// The facts that objects give.
+#[must_use]
+pub fn facts(objects: Objects) -> NamespaceFacts {
+    fn add<K: Reduce>(draft: &mut Draft, objects: Vec<K>) {
+        for part in objects.into_iter().filter_map(Reduce::reduce) {
+            draft.add(part);
+        }
+    }
+    let mut draft = Draft::new(&objects.name);
+    let mut cluster = Custom::default();
+    if let Some(namespace) = objects.namespace {
+        draft.labels(namespace.metadata.labels.unwrap_or_default());
+    }
+    add(&mut draft, objects.service_accounts);
+    add(&mut draft, objects.pods);
+    add(&mut draft, objects.replica_sets);
+    add(&mut draft, objects.deployments);
+    add(&mut draft, objects.stateful_sets);
+    add(&mut draft, objects.daemon_sets);
+    add(&mut draft, objects.jobs);
+    add(&mut draft, objects.cron_jobs);
+    add(&mut draft, objects.network_policies);
+    for (kind, object) in objects.custom {
+        let custom = if kind.is_cluster_scoped() {
+            &mut cluster
+        } else {
+            &mut draft.custom
+        };
+        custom.add(kind, object);
+    }
+    draft.finish(&cluster, &objects.not_read)
+}
+
+/// A namespace, read once per cluster and process. For plans; what is about to change something asks
+/// [`namespace_now`].
+///
+/// # Errors
+/// When service accounts or pods may not be read, and whatever else the API refuses. Other kinds may be forbidden: what is
+/// missing then is in [`NamespaceFacts::not_read`].
+pub async fn namespace(
+    context: &Context<ProviderData>,
+    cluster: &str,
+    namespace: &str,
+) -> Result<Arc<NamespaceFacts>, KubernetesError> {
+    let key = (cluster.to_owned(), namespace.to_owned());
+    context
+        .provider
+        .namespaces()
+        .get(key, || async {
+            read(context, cluster, namespace).await.map(Arc::new)
+        })
+        .await
+}
+
+/// A namespace as it is now. What [`namespace`] knows becomes this.
+///
+/// # Errors
+/// As [`namespace`].
+pub async fn namespace_now(
+    context: &Context<ProviderData>,
+    cluster: &str,
+    namespace: &str,
+) -> Result<Arc<NamespaceFacts>, KubernetesError> {
+    let facts = Arc::new(read(context, cluster, namespace).await?);
+    let key = (cluster.to_owned(), namespace.to_owned());
+    context.provider.namespaces().put(key, Arc::clone(&facts));
+    Ok(facts)
+}
+
+/// Forgets a namespace because something in it changed.
+pub fn forget(context: &Context<ProviderData>, cluster: &str, namespace: &str) {
+    let key = (cluster.to_owned(), namespace.to_owned());
+    context.provider.namespaces().forget(&key);
+}
+
+/// All namespaces, or some, by name: one list per kind (and 500 objects) over the whole cluster, or for each of those named. A
+/// label selector is about service accounts; all workloads and pods are there in any case.
+///
+/// # Errors
+/// As [`namespace`].
+pub async fn cluster_wide(
+    context: &Context<ProviderData>,
+    cluster: &str,
+    namespaces: Option<&BTreeSet<String>>,
+    label_selector: Option<&str>,
+) -> Result<BTreeMap<String, NamespaceFacts>, KubernetesError> {
+    let api = context
+        .provider
+        .kubernetes_api(&context.cancel, cluster)
+        .await?;
+    let scopes: Vec<Scope<'_>> = match namespaces {
+        None => vec![Scope::Cluster],
+        Some(names) => names.iter().map(|name| Scope::Namespace(name)).collect(),
+    };
+    Reader::new(&api, &context.cancel)
+        .read(&scopes, label_selector)
+        .await
+}
+
+async fn read(
+    context: &Context<ProviderData>,
+    cluster: &str,
+    namespace: &str,
+) -> Result<NamespaceFacts, KubernetesError> {
+    let api = context
+        .provider
+        .kubernetes_api(&context.cancel, cluster)
+        .await?;
+    let mut all = Reader::new(&api, &context.cancel)
+        .read(&[Scope::Namespace(namespace)], None)
+        .await?;
+    Ok(all.remove(namespace).unwrap_or_default())
+}
+
+/// Reads, and reduces what arrives.
+struct Reader<'a> {
+    api: &'a ClusterApi,
+    cancel: &'a CancellationToken,
+    gate: Semaphore,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    namespaces: BTreeMap<String, Draft>,
+    cluster: Custom,
+    /// Groups of custom resources that the cluster knows, with the version it prefers.
+    groups: BTreeMap<&'static str, String>,
+    not_read: BTreeSet<String>,
+}
+
+impl Found {
+    fn of(&mut self, namespace: &str) -> &mut Draft {
+        if !self.namespaces.contains_key(namespace) {
+            self.namespaces
+                .insert(namespace.to_owned(), Draft::new(namespace));
+        }
+        self.namespaces.entry(namespace.to_owned()).or_default()
+    }
+}
+
+/// What a refusal means.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Need {
+    /// Nothing can be said without it.
+    Required,
+    /// Less can be said without it.
+    Wanted,
+}
+
+impl<'a> Reader<'a> {
+    fn new(api: &'a ClusterApi, cancel: &'a CancellationToken) -> Self {
+        Self {
+            api,
+            cancel,
+            gate: Semaphore::new(CONCURRENCY),
+            found: Mutex::default(),
+        }
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        // Each addition leaves what was found whole.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(
+        self,
+        scopes: &[Scope<'_>],
+        label_selector: Option<&str>,
+    ) -> Result<BTreeMap<String, NamespaceFacts>, KubernetesError> {
+        if scopes.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        for scope in scopes {
+            if let Scope::Namespace(namespace) = scope {
+                self.found().of(namespace);
+            }
+        }
+        tokio::try_join!(
+            try_join_all(
+                scopes
+                    .iter()
+                    .map(|scope| self.scope(*scope, label_selector))
+            ),
+            async {
+                self.discover().await?;
+                tokio::try_join!(
+                    self.custom(CustomKind::ClusterSecretStore, Scope::Cluster),
+                    self.custom(CustomKind::ClusterTriggerAuthentication, Scope::Cluster),
+                    try_join_all(scopes.iter().map(|scope| async {
+                        tokio::try_join!(
+                            self.custom(CustomKind::SecretStore, *scope),
+                            self.custom(CustomKind::TriggerAuthentication, *scope),
+                        )
+                    })),
+                )
+            },
+        )?;
+        // Only where KEDA is asked to take roles from annotations does it matter what it scales.
+        let keda = {
+            let found = self.found();
+            found.cluster.has_authentications()
+                || found
+                    .namespaces
+                    .values()
+                    .any(|draft| draft.custom.has_authentications())
+        };
+        if keda {
+            try_join_all(scopes.iter().map(|scope| async {
+                tokio::try_join!(
+                    self.custom(CustomKind::ScaledObject, *scope),
+                    self.custom(CustomKind::ScaledJob, *scope),
+                )
+            }))
+            .await?;
+        }
+        let found = self
+            .found
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(found
+            .namespaces
+            .into_iter()
+            .map(|(name, draft)| (name, draft.finish(&found.cluster, &found.not_read)))
+            .collect())
+    }
+
+    /// Everything that belongs to a namespace.
+    async fn scope(
+        &self,
+        scope: Scope<'_>,
+        label_selector: Option<&str>,
+    ) -> Result<(), KubernetesError> {
+        use Need::{Required, Wanted};
+        tokio::try_join!(
+            self.list::<ServiceAccount>(scope, label_selector, Required),
+            self.list::<Pod>(scope, None, Required),
+            self.list::<ReplicaSet>(scope, None, Wanted),
+            self.list::<Deployment>(scope, None, Wanted),
+            self.list::<StatefulSet>(scope, None, Wanted),
+            self.list::<DaemonSet>(scope, None, Wanted),
+            self.list::<Job>(scope, None, Wanted),
+            self.list::<CronJob>(scope, None, Wanted),
+            self.list::<NetworkPolicy>(scope, None, Wanted),
+            self.labels(scope),
+        )?;
+        Ok(())
+    }
+
+    async fn list<K: Reduce>(
+        &self,
+        scope: Scope<'_>,
+        label_selector: Option<&str>,
+        need: Need,
+    ) -> Result<(), KubernetesError> {
+        let reduce = |object: K| {
+            let namespace = object.meta().namespace.clone().unwrap_or_default();
+            Some((namespace, object.reduce()?))
+        };
+        let parts = {
+            let _turn = self.gate.acquire().await;
+            self.api
+                .list_reduced(self.cancel, scope, label_selector, reduce)
+                .await
+        };
+        let Some(parts) = self.unless_refused(parts, need)? else {
+            return Ok(());
+        };
+        let mut found = self.found();
+        for (namespace, part) in parts.into_iter().flatten() {
+            found.of(&namespace).add(part);
+        }
+        Ok(())
+    }
+
+    async fn labels(&self, scope: Scope<'_>) -> Result<(), KubernetesError> {
+        let namespaces = {
+            let _turn = self.gate.acquire().await;
+            match scope {
+                Scope::Cluster => self.api.list::<Namespace>(self.cancel, scope, None).await,
+                Scope::Namespace(name) => self
+                    .api
+                    .get::<Namespace>(self.cancel, None, name)
+                    .await
+                    .map(|namespace| namespace.into_iter().collect()),
+            }
+        };
+        for namespace in self
+            .unless_refused(namespaces, Need::Wanted)?
+            .into_iter()
+            .flatten()
+        {
+            let name = namespace.metadata.name.unwrap_or_default();
+            self.found()
+                .of(&name)
+                .labels(namespace.metadata.labels.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Asks which version of each group of custom resources the cluster serves.
+    async fn discover(&self) -> Result<(), KubernetesError> {
+        try_join_all(
+            [custom::EXTERNAL_SECRETS, custom::KEDA].map(|group| async move {
+                let versions = {
+                    let _turn = self.gate.acquire().await;
+                    self.api.versions(self.cancel, group).await
+                };
+                if let Some(version) = self
+                    .unless_refused(versions, Need::Wanted)?
+                    .and_then(|versions| versions.into_iter().next())
+                {
+                    self.found().groups.insert(group, version);
+                }
+                Ok::<_, KubernetesError>(())
+            }),
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn custom(&self, kind: CustomKind, scope: Scope<'_>) -> Result<(), KubernetesError> {
+        let Some(version) = self.found().groups.get(kind.group()).cloned() else {
+            return Ok(());
+        };
+        let objects = {
+            let _turn = self.gate.acquire().await;
+            let resource = kind.resource(&version);
+            self.api.list_dynamic(self.cancel, &resource, scope).await
+        };
+        let objects = self.unless_refused(objects, Need::Wanted)?.flatten();
+        let mut found = self.found();
+        for object in objects.into_iter().flatten() {
+            let custom = match &object.metadata.namespace {
+                Some(namespace) => &mut found.of(namespace).custom,
+                None => &mut found.cluster,
+            };
+            custom.add(kind, object);
+        }
+        Ok(())
+    }
+
+    /// The answer; `None` if it was refused and can be done without, which is noted.
+    fn unless_refused<T>(
+        &self,
+        answer: Result<T, KubernetesError>,
+        need: Need,
+    ) -> Result<Option<T>, KubernetesError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if error.is_forbidden() && need == Need::Wanted => {
+                self.found().not_read.insert(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -13,7 +13,7 @@ use crate::aws::{AwsError, AwsErrorKind, Clients, Eks, Iam, Partition, Sts, TagP
 use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
 use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
-use crate::migration::facts::ClusterFacts;
+use crate::migration::facts::{ClusterFacts, NamespaceFacts};
 use crate::migration::readiness::Depth;
 use crate::migration::steps::association::AssociationSummary;
 use crate::migration::steps::trust::RoleLocks;
@@ -36,6 +36,7 @@ pub struct ProviderData {
     kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
     /// The cluster of the one API server that the `kubernetes` block names, if it names one.
     kubernetes_cluster: OnceLock<String>,
+    namespaces: Lookup<(String, String), Arc<NamespaceFacts>, KubernetesError>,
     readiness: Lookup<(String, Depth), Arc<ClusterFacts>>,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
@@ -71,6 +72,7 @@ impl ProviderData {
             addon_schemas: Lookup::default(),
             roles: Lookup::default(),
             kubernetes_apis: Lookup::default(),
+            namespaces: Lookup::default(),
             readiness: Lookup::default(),
             kubernetes_cluster: OnceLock::new(),
             planned_trusts: PlannedTrusts::default(),
@@ -351,6 +353,13 @@ impl ProviderData {
     /// Keeps what a write learned about a role, so that nobody has to ask.
     pub fn put_role(&self, role: Arc<RoleInfo>) {
         self.roles.put(role.name.clone(), Some(role));
+    }
+
+    /// Namespaces of clusters by name, for [`gather`](crate::migration::gather).
+    pub(crate) fn namespaces(
+        &self,
+    ) -> &Lookup<(String, String), Arc<NamespaceFacts>, KubernetesError> {
+        &self.namespaces
     }
 
     /// What is known of the readiness of clusters; [`crate::migration::readiness`] asks.
