@@ -161,7 +161,7 @@ pub(crate) fn load(files: &[PathBuf], wanted: Option<&str>) -> Result<Context, K
     let mut users: Vec<(String, FileUser, &Path)> = Vec::new();
     for path in files {
         let file = read(path)?;
-        current = current.or(file.current_context.filter(|name| !name.is_empty()));
+        current = current.or_else(|| file.current_context.filter(|name| !name.is_empty()));
         for NamedContext { name, context } in file.contexts.into_iter().flatten() {
             if !contexts.iter().any(|(known, _)| *known == name) {
                 contexts.push((name, context.unwrap_or_default()));

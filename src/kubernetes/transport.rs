@@ -69,7 +69,9 @@ enum Failure {
     },
     /// No connection; nothing was sent.
     NotConnected(String),
-    /// The certificates do not fit; no attempt will change that.
+    /// The server's certificate is not accepted; no attempt will change that.
+    Certificate(String),
+    /// No TLS: the server refuses our certificate, or speaks something else.
     Tls(String),
     /// The connection broke after something was sent.
     Broken(String),
@@ -234,6 +236,13 @@ impl Transport {
             ),
             Failure::Tls(_) => KubernetesError::new(
                 Kind::Configuration,
+                format!("no TLS connection with {server}: {text}"),
+            )
+            .advise(
+                "The server may refuse the client certificate of the provider's kubernetes block, or not be an API server.",
+            ),
+            Failure::Certificate(_) => KubernetesError::new(
+                Kind::Configuration,
                 format!("the certificate of {server} is not accepted: {text}"),
             )
             .advise(
@@ -319,8 +328,13 @@ impl Failure {
 
     fn of_connection(error: &kube::Error) -> Self {
         let text = chain(error);
+        // A handshake may also be cut off, which is an io::Error of its own and worth another attempt.
+        if contains::<rustls::Error>(error, |error| {
+            matches!(error, rustls::Error::InvalidCertificate(_))
+        }) {
+            return Self::Certificate(text);
+        }
         if contains::<rustls::Error>(error, |_| true) {
-            // A handshake may also be cut off, which is an io::Error of its own and worth another attempt.
             return Self::Tls(text);
         }
         let is_connect =
@@ -353,7 +367,7 @@ impl Failure {
             },
             Self::Broken(_) => Some(pause),
             Self::NotConnected(_) | Self::TimedOut => hopeful.then_some(pause),
-            Self::Tls(_) => None,
+            Self::Certificate(_) | Self::Tls(_) => None,
         }
     }
 
@@ -367,7 +381,10 @@ impl Failure {
                 };
                 mask(text).into_owned()
             }
-            Self::NotConnected(text) | Self::Tls(text) | Self::Broken(text) => text.clone(),
+            Self::NotConnected(text)
+            | Self::Certificate(text)
+            | Self::Tls(text)
+            | Self::Broken(text) => text.clone(),
             Self::TimedOut => "no answer in time".to_owned(),
         }
     }

@@ -418,7 +418,9 @@ fn kubernetes() -> Block {
     Block::new(
         "How the Kubernetes API of the cluster is reached. Without this block EKS is asked for endpoint and CA, and the \
          token is signed with the AWS credentials of this provider, so neither kubectl nor the AWS CLI is needed. \
-         Arguments have the names of the `hashicorp/kubernetes` provider.",
+         What the block leaves out comes from EKS, too. Arguments have the names of the `hashicorp/kubernetes` provider. \
+         Environment variables such as `KUBECONFIG`, `KUBE_CONFIG_PATH`, `KUBE_HOST` and `KUBE_TOKEN` are not read: which \
+         cluster is changed follows from `cluster_name`.",
     )
     .attribute(
         Attribute::string("host", "URL of the API server.")
@@ -498,7 +500,10 @@ fn kubernetes() -> Block {
         .optional(),
     )
     .attribute(
-        Attribute::string("proxy_url", "URL of a proxy to the API server.")
+        Attribute::string(
+            "proxy_url",
+            "URL of a proxy to the API server. Default: the provider's `https_proxy`, unless `no_proxy` excludes the server.",
+        )
             .optional()
             .sensitive()
             .validate(proxy_url()),

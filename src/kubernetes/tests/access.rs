@@ -400,6 +400,22 @@ async fn only_the_clusters_own_certificate_is_accepted() {
     }
 }
 
+/// Something that answers, but not with TLS.
+#[tokio::test]
+async fn a_server_without_tls() {
+    let sandbox = with_account();
+    let (url, _) = recording_server().await;
+    let block = KubernetesConfig {
+        host: Attr::Known(url.replace("http://", "https://")),
+        ..KubernetesConfig::default()
+    };
+    let error = account(&with_block(&sandbox, &block).await.unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), KubernetesErrorKind::Configuration);
+    assert!(error.to_string().contains("no TLS connection"), "{error}");
+}
+
 #[tokio::test]
 async fn an_endpoint_that_cannot_be_reached() {
     let sandbox = with_account();
@@ -606,12 +622,14 @@ async fn impersonation_is_sent() {
         "as-user-extra": {"Scopes.Example/x": ["view"]},
     });
     let server = recording_server().await;
-    let cluster = json!({"server": server.0, "insecure-skip-tls-verify": true});
+    let url = format!("{}/k8s/clusters/c-1/", server.0);
+    let cluster = json!({"server": url, "insecure-skip-tls-verify": true});
     let path = files.write("config", &kubeconfig(cluster, user).to_string());
     let api = with_block(&sandbox, &from_file(&path)).await.unwrap();
     let _ = account(&api).await;
     let request = server.1.lock().unwrap().to_ascii_lowercase();
     for header in [
+        "get /k8s/clusters/c-1/api/v1/namespaces/orders/serviceaccounts/api http/1.1",
         "impersonate-user: deployer",
         "impersonate-group: one",
         "impersonate-group: two",
