@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) tls_server_name: Option<String>,
     /// URL of a proxy, perhaps with user and password.
     pub(crate) proxy: Option<Uri>,
+    /// File of PEM certificates that a proxy with TLS is checked against; the system's if there is none.
+    pub(crate) proxy_ca: Option<PathBuf>,
     /// Sent with every request: who to act as.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -115,9 +118,11 @@ impl Connection {
                     .map_err(|error| unusable(&error))?;
                 kube::Client::new(http.build::<_, Body>(tls), "default")
             }
-            Some(proxy) if proxy.scheme_str() == Some("https") => {
+            Some(proxy) if self.proxy_has_tls() => {
                 // The proxy has a certificate of its own, which the cluster's CA has not signed.
-                let outer = kube::Config::new(proxy.clone())
+                let mut for_proxy = kube::Config::new(proxy.clone());
+                for_proxy.root_cert_file.clone_from(&self.proxy_ca);
+                let outer = for_proxy
                     .rustls_https_connector_with_connector(tcp)
                     .map_err(|error| unusable(&error))?;
                 let tls = config
@@ -133,6 +138,11 @@ impl Connection {
             }
         };
         Ok(client)
+    }
+
+    /// Whether there is a proxy with a certificate of its own.
+    pub(crate) fn proxy_has_tls(&self) -> bool {
+        self.proxy.as_ref().and_then(Uri::scheme_str) == Some("https")
     }
 
     /// The absolute URL of a path with query.

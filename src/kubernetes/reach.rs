@@ -115,6 +115,7 @@ pub(crate) fn cluster_api(
         trust,
         tls_server_name: parts.tls_server_name,
         proxy,
+        proxy_ca: settings.and_then(|settings| settings.http.custom_ca_bundle.clone()),
         headers: parts.headers,
     };
     Ok(ClusterApi::new(Transport::new(

@@ -241,6 +241,14 @@ impl Transport {
             .advise(
                 "The server may refuse the client certificate of the provider's kubernetes block, or not be an API server.",
             ),
+            Failure::Certificate(_) if self.connection.proxy_has_tls() => KubernetesError::new(
+                Kind::Configuration,
+                format!("the certificate of {server} or of the proxy is not accepted: {text}"),
+            )
+            .advise(
+                "The proxy's certificate is checked against the provider's custom_ca_bundle, or else the system's CAs; the \
+                 server's against the cluster's own CA, or cluster_ca_certificate of the provider's kubernetes block.",
+            ),
             Failure::Certificate(_) => KubernetesError::new(
                 Kind::Configuration,
                 format!("the certificate of {server} is not accepted: {text}"),

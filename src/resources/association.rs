@@ -272,8 +272,15 @@ async fn create(
         }
     }
     if let Some(injection) = injection {
-        let id = response.state.get("association_id").as_str().unwrap_or_default().to_owned();
-        injection.wait(context, &id, &mut response.diagnostics).await;
+        let id = response
+            .state
+            .get("association_id")
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        injection
+            .wait(context, &id, &mut response.diagnostics)
+            .await;
     }
     Ok(())
 }

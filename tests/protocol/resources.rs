@@ -66,7 +66,9 @@ impl World {
         }
         let accounts: Vec<_> = ["payments", "orders"]
             .into_iter()
-            .flat_map(|namespace| SERVICE_ACCOUNTS.map(|name| json!({"namespace": namespace, "name": name})))
+            .flat_map(|namespace| {
+                SERVICE_ACCOUNTS.map(|name| json!({"namespace": namespace, "name": name}))
+            })
             .collect();
         let clusters = CLUSTERS.map(|name| json!({"name": name, "service_accounts": accounts}));
         self.sandbox.seed(json!({"clusters": clusters})).unwrap();

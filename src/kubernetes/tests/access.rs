@@ -882,6 +882,61 @@ async fn a_proxy_sees_the_address_and_nothing_else() {
     }
 }
 
+/// A proxy that itself has TLS: its certificate is checked against the provider's bundle, the server's against the
+/// cluster's CA.
+#[tokio::test]
+async fn a_proxy_with_tls() {
+    use rustls::pki_types::PrivateKeyDer;
+    let sandbox = with_account();
+    let (plain, heads) = connect_proxy().await;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut outer) = acceptor.accept(stream).await else {
+                continue;
+            };
+            let mut inner = TcpStream::connect(&plain).await.unwrap();
+            tokio::spawn(
+                async move { tokio::io::copy_bidirectional(&mut outer, &mut inner).await },
+            );
+        }
+    });
+    let block = KubernetesConfig {
+        proxy_url: Attr::Known(format!("https://localhost:{port}")),
+        ..KubernetesConfig::default()
+    };
+    let files = Files::new();
+    let bundle = files.write("bundle.pem", &made.cert.pem());
+    for (bundle, accepted) in [(Some(bundle), true), (None, false)] {
+        let entries: Vec<_> = bundle
+            .iter()
+            .map(|path| ("custom_ca_bundle", Value::from(path.display().to_string())))
+            .collect();
+        let data = data_for(&sandbox, &entries).await;
+        let found = data.cluster(&never(), "demo").await;
+        let api = reach::cluster_api(&block, "demo", found, data.clients(), None).unwrap();
+        heads.lock().unwrap().clear();
+        let result = account(&api).await;
+        assert_eq!(result.is_ok(), accepted, "{result:?}");
+        if let Err(error) = result {
+            let detail = error.into_diagnostic("s", "", "").detail;
+            assert!(detail.contains("custom_ca_bundle"), "{detail}");
+        }
+        assert_eq!(heads.lock().unwrap().len(), usize::from(accepted));
+    }
+}
+
 #[tokio::test]
 async fn https_proxy_is_used_unless_no_proxy_excludes_the_server() {
     use crate::aws::settings::HttpSettings;
