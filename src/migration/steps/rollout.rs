@@ -1,1 +1,642 @@
 //! Restarts of workloads, one at a time.
+//!
+//! Pods get their credentials when they are created, so a workload changes over by being restarted, as `kubectl rollout
+//! restart` does it: by a change of its pod template. Which pods go when is its controller's business, and with it
+//! `maxUnavailable`, `maxSurge` and disruption budgets. A workload that does not come up stops everything: its old pods
+//! still serve with their old credentials, and no other workload is touched.
+//!
+//! The template is marked with what it was restarted for, in the patch that restarts it. A run that was killed finds the
+//! mark and only waits.
+
+mod diagnosis;
+mod live;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::retry::{Schedule, human_duration};
+use crate::framework::{Context, Diagnostic};
+use crate::kubernetes::{ClusterApi, KubernetesError, KubernetesErrorKind};
+use crate::migration::facts::{NamespaceFacts, PodCredentials, Restart, WorkloadId};
+use crate::migration::gather;
+use crate::provider::ProviderData;
+
+use live::{Live, LivePod, Progress};
+
+/// Key of the pod template's annotation that says what a workload was restarted for.
+pub const RESTARTED_FOR: &str = "terraform-provider-podidentity/restarted-for";
+/// Key of the pod template's annotation that `kubectl rollout restart` sets.
+const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+
+/// The pauses between two looks at a rollout.
+const LOOKS: Schedule = Schedule {
+    first: Duration::from_millis(250),
+    greatest: Duration::from_secs(5),
+};
+/// How often a wait says what it waits for.
+const PROGRESS: Duration = Duration::from_secs(30);
+
+/// How workloads are restarted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rollout {
+    /// How long one workload may take at most until all its pods are ready.
+    pub timeout: Duration,
+    /// Time between the end of one restart and the begin of the next.
+    pub pause: Duration,
+}
+
+impl Default for Rollout {
+    /// 10 minutes, and no pause.
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(600),
+            pause: Duration::ZERO,
+        }
+    }
+}
+
+/// What became of the workloads of a service account, each list by kind and name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Report {
+    /// Those that were restarted, or whose restart was waited for, and whose pods are right now.
+    pub restarted: Vec<WorkloadId>,
+    /// Those whose pods were right already.
+    pub already_right: Vec<WorkloadId>,
+    /// Those that have pods which are not right, and that cannot be restarted.
+    pub manual: Vec<Manual>,
+}
+
+/// A workload that cannot be restarted by a change of its template.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Manual {
+    /// Which one.
+    pub workload: WorkloadId,
+    /// Why not, as a clause: `its update strategy is OnDelete`.
+    pub why: String,
+    /// Names of its pods that are not right.
+    pub pods: Vec<String>,
+}
+
+/// The restarts were stopped.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the restarts were stopped: {cause}")]
+pub struct Stopped {
+    /// What was done before.
+    pub report: Report,
+    /// Workloads that come after the one that stopped it. They were not touched.
+    pub untouched: Vec<WorkloadId>,
+    /// Why.
+    pub cause: Box<Cause>,
+}
+
+/// Why restarts were stopped.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Cause {
+    /// A workload did not become ready.
+    #[error("{workload} did not become ready")]
+    NotReady {
+        /// Which one.
+        workload: WorkloadId,
+        /// How far it came, as a sentence without full stop.
+        progress: String,
+        /// What is wrong with its pods, one sentence each.
+        pods: Vec<String>,
+        /// How long it was waited.
+        waited: Duration,
+    },
+    /// A workload is ready, but its pods did not get what they should, even after it was restarted twice.
+    #[error("pods of {workload} did not get what they should")]
+    StillWrong {
+        /// Which one.
+        workload: WorkloadId,
+        /// Names of the pods, and where they get credentials.
+        pods: BTreeMap<String, PodCredentials>,
+    },
+    /// Terraform was asked to stop.
+    #[error("Terraform was asked to stop")]
+    Cancelled {
+        /// The workload whose restart is under way, if one is.
+        workload: Option<WorkloadId>,
+    },
+    /// The Kubernetes API refused.
+    #[error("the Kubernetes API refused")]
+    Api {
+        /// The workload that was looked at, or changed.
+        workload: Option<WorkloadId>,
+        /// What it said.
+        #[source]
+        error: KubernetesError,
+    },
+}
+
+impl Stopped {
+    /// Whether Terraform was asked to stop.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(&*self.cause, Cause::Cancelled { .. })
+    }
+
+    /// The diagnostic: `summary`, a sentence about the object, the cause, and what to do. `wanted` is what pods should have
+    /// got.
+    #[must_use]
+    pub fn into_diagnostic(
+        &self,
+        summary: &str,
+        object: &str,
+        namespace: &str,
+        wanted: PodCredentials,
+    ) -> Diagnostic {
+        let mut paragraphs = vec![object.to_owned()];
+        match &*self.cause {
+            Cause::Api { workload, error } => {
+                if let Some(id) = workload {
+                    paragraphs.push(format!("It was about {id}."));
+                }
+                paragraphs.extend(self.rest());
+                return error.into_diagnostic(summary, &paragraphs.join("\n\n"), "");
+            }
+            Cause::Cancelled { workload } => {
+                paragraphs.push(match workload {
+                    Some(id) => format!(
+                        "Terraform was asked to stop while {id} was being restarted. Its rollout goes on; the next apply \
+                         waits for it and does not restart it again."
+                    ),
+                    None => "Terraform was asked to stop.".to_owned(),
+                });
+            }
+            Cause::NotReady {
+                workload,
+                progress,
+                pods,
+                waited,
+            } => {
+                let lines: String = pods.iter().map(|pod| format!("\n  - {pod}")).collect();
+                let colon = if pods.is_empty() { "." } else { ":" };
+                paragraphs.push(format!(
+                    "{} was restarted and did not become ready within {}: {progress}{colon}{lines}",
+                    workload,
+                    human_duration(*waited)
+                ));
+                let resource = workload.kind.to_lowercase();
+                let hint = if wanted == PodCredentials::PodIdentity {
+                    " If its containers do not get credentials: the SDK may be older than EKS Pod Identity, or a network \
+                     policy or proxy may keep them from the agent (169.254.170.23, port 80)."
+                } else {
+                    ""
+                };
+                paragraphs.push(format!(
+                    "See kubectl -n {namespace} describe {resource} {name} and kubectl -n {namespace} logs {resource}/{name}.\
+                     {hint} Its controller keeps old pods as far as maxUnavailable says; both old and new credentials go on \
+                     working. Mend it and apply again, which waits for it without another restart; or go back: destroy \
+                     this resource.",
+                    name = workload.name
+                ));
+            }
+            Cause::StillWrong { workload, pods } => {
+                let lines: String = pods
+                    .iter()
+                    .map(|(pod, has)| format!("\n  - pod {pod} has {}", described(*has)))
+                    .collect();
+                paragraphs.push(format!(
+                    "{} was restarted twice, and is ready, but not all its pods have {}:{lines}",
+                    workload,
+                    described(wanted)
+                ));
+                paragraphs.push(
+                    "The mutating webhook of EKS may not work, or the pod template sets credential variables itself. Mend \
+                     that, restart the workload, then apply again."
+                        .to_owned(),
+                );
+            }
+        }
+        paragraphs.extend(self.rest());
+        paragraphs.retain(|paragraph| !paragraph.is_empty());
+        Diagnostic::error(summary, paragraphs.join("\n\n"))
+    }
+
+    fn rest(&self) -> Option<String> {
+        let list = |ids: &[WorkloadId]| {
+            ids.iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let (done, left) = (&self.report.restarted, &self.untouched);
+        let mut sentences = Vec::new();
+        if !done.is_empty() {
+            sentences.push(format!("Restarted before: {}.", list(done)));
+        }
+        if !left.is_empty() {
+            sentences.push(format!("Not touched: {}.", list(left)));
+        }
+        (!sentences.is_empty()).then(|| sentences.join(" "))
+    }
+}
+
+fn described(credentials: PodCredentials) -> &'static str {
+    match credentials {
+        PodCredentials::PodIdentity => "credentials from EKS Pod Identity",
+        PodCredentials::WebIdentity => "those of IRSA",
+        PodCredentials::Partly => "credentials from EKS Pod Identity in some containers only",
+        PodCredentials::None => "no AWS credentials",
+        PodCredentials::LeftOut => "containers that the webhook leaves out",
+    }
+}
+
+/// Whether a pod needs no restart: it has what is wanted, or the webhook leaves it alone anyway.
+#[must_use]
+pub fn is_right(has: PodCredentials, wanted: PodCredentials) -> bool {
+    has == wanted || has == PodCredentials::LeftOut
+}
+
+/// A pod that does not have what it should.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Leftover {
+    /// Its name.
+    pub pod: String,
+    /// What runs it.
+    pub workload: WorkloadId,
+    /// Where it gets credentials.
+    pub credentials: PodCredentials,
+    /// Why it has to be restarted by hand; `None` if a restart of the workload does it.
+    pub manual: Option<String>,
+}
+
+/// The pods of a service account that do not have what they should, by workload and name. Pods that are being deleted, and
+/// those that have ended, do not count.
+#[must_use]
+pub fn leftovers(
+    facts: &NamespaceFacts,
+    service_account: &str,
+    wanted: PodCredentials,
+) -> Vec<Leftover> {
+    let mut found: Vec<_> = facts
+        .pods
+        .iter()
+        .filter(|pod| pod.service_account == service_account && !pod.terminating)
+        .filter(|pod| !is_right(pod.credentials, wanted))
+        .map(|pod| Leftover {
+            pod: pod.name.clone(),
+            workload: pod.workload.clone(),
+            credentials: pod.credentials,
+            manual: manual_reason(facts, &pod.workload),
+        })
+        .collect();
+    found.sort_by(|a, b| (&a.workload, &a.pod).cmp(&(&b.workload, &b.pod)));
+    found
+}
+
+/// Why a workload has to be restarted by hand; `None` if it can be restarted by its template.
+fn manual_reason(facts: &NamespaceFacts, id: &WorkloadId) -> Option<String> {
+    let workload = facts.workloads.iter().find(|workload| workload.id == *id);
+    match workload.map(|workload| &workload.restart) {
+        Some(Restart::Rolling) if Live::knows(&id.kind) => None,
+        Some(Restart::Manual(why)) => Some(why.clone()),
+        _ if id.kind == "Pod" => Some("nothing would create it anew".to_owned()),
+        _ => Some(format!("how a {} is restarted is not known", id.kind)),
+    }
+}
+
+/// Restarts the workloads of a service account whose pods do not all have what is wanted, one at a time by kind and name,
+/// and waits for each until it is complete and all its pods have it.
+///
+/// `marker` says what for. A workload whose template has it already is only waited for; if its pods are still wrong when
+/// it is complete, it is restarted once more with `<marker>.2`. So a repeated run never restarts a workload twice for the
+/// same thing, and never without end.
+///
+/// # Errors
+/// See [`Cause`].
+pub async fn restart(
+    context: &Context<ProviderData>,
+    target: Target<'_>,
+    wanted: PodCredentials,
+    marker: &str,
+    rollout: &Rollout,
+) -> Result<Report, Stopped> {
+    let Target {
+        cluster,
+        namespace,
+        service_account,
+    } = target;
+    let read = async {
+        let api = context
+            .provider
+            .kubernetes_api(&context.cancel, cluster)
+            .await?;
+        let facts = gather::namespace_now(context, cluster, namespace).await?;
+        Ok((api, facts))
+    };
+    let (api, facts) = read.await.map_err(|error| Stopped {
+        report: Report::default(),
+        untouched: Vec::new(),
+        cause: Box::new(api_cause(None, error)),
+    })?;
+    let run = Run {
+        cancel: &context.cancel,
+        api: &api,
+        namespace,
+        service_account,
+        wanted,
+        markers: [marker.to_owned(), format!("{marker}.2")],
+        rollout,
+        rest: false,
+    };
+    let result = run.all(&facts).await;
+    // What was read before is no longer so.
+    gather::forget(context, cluster, namespace);
+    result
+}
+
+/// A service account of a cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// The namespace.
+    pub namespace: &'a str,
+    /// The service account's name.
+    pub service_account: &'a str,
+}
+
+/// Everything that runs pods of a service account, by kind and name.
+fn workloads(facts: &NamespaceFacts, service_account: &str) -> Vec<WorkloadId> {
+    let templates = facts
+        .workloads
+        .iter()
+        .filter(|workload| workload.service_account == service_account)
+        .map(|workload| &workload.id);
+    let pods = facts
+        .pods
+        .iter()
+        .filter(|pod| pod.service_account == service_account && !pod.terminating)
+        .map(|pod| &pod.workload);
+    let mut ids: Vec<_> = templates.chain(pods).cloned().collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+enum Outcome {
+    /// It was deleted meanwhile.
+    Gone,
+    AlreadyRight,
+    Restarted,
+    Manual(String),
+}
+
+struct Run<'a> {
+    cancel: &'a CancellationToken,
+    api: &'a ClusterApi,
+    namespace: &'a str,
+    service_account: &'a str,
+    wanted: PodCredentials,
+    /// For the first restart, and for the one after pods turned out wrong.
+    markers: [String; 2],
+    rollout: &'a Rollout,
+    /// Whether the pause is due before the next restart.
+    rest: bool,
+}
+
+fn api_cause(workload: Option<&WorkloadId>, error: KubernetesError) -> Cause {
+    let workload = workload.cloned();
+    if error.is_cancelled() {
+        Cause::Cancelled { workload }
+    } else {
+        Cause::Api { workload, error }
+    }
+}
+
+impl Run<'_> {
+    async fn all(mut self, facts: &NamespaceFacts) -> Result<Report, Stopped> {
+        let mut report = Report::default();
+        let ids = workloads(facts, self.service_account);
+        let leftovers = leftovers(facts, self.service_account, self.wanted);
+        for (index, id) in ids.iter().enumerate() {
+            let outcome = match manual_reason(facts, id) {
+                Some(why) => Ok(Outcome::Manual(why)),
+                None => self.one(id).await,
+            };
+            match outcome {
+                Ok(Outcome::Gone) => {}
+                Ok(Outcome::AlreadyRight) => report.already_right.push(id.clone()),
+                Ok(Outcome::Restarted) => report.restarted.push(id.clone()),
+                Ok(Outcome::Manual(why)) => {
+                    let of_it = leftovers.iter().filter(|leftover| leftover.workload == *id);
+                    let pods: Vec<_> = of_it.map(|leftover| leftover.pod.clone()).collect();
+                    if pods.is_empty() {
+                        report.already_right.push(id.clone());
+                    } else {
+                        report.manual.push(Manual {
+                            workload: id.clone(),
+                            why,
+                            pods,
+                        });
+                    }
+                }
+                Err(cause) => {
+                    return Err(Stopped {
+                        report,
+                        untouched: ids[index + 1..].to_vec(),
+                        cause: Box::new(cause),
+                    });
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    async fn one(&mut self, id: &WorkloadId) -> Result<Outcome, Cause> {
+        let refused = |error| api_cause(Some(id), error);
+        let Some(live) = self.get(id).await.map_err(refused)? else {
+            return Ok(Outcome::Gone);
+        };
+        if let Some(why) = live.manual(self.service_account) {
+            return Ok(Outcome::Manual(why));
+        }
+        let marker = live.annotation(RESTARTED_FOR);
+        // How many of the restarts have been done.
+        let mut done = self
+            .markers
+            .iter()
+            .position(|m| Some(m.as_str()) == marker)
+            .map_or(0, |position| position + 1);
+        let mut changed = false;
+        if done == 0 && self.wrong_pods(&live).await.map_err(refused)?.is_empty() {
+            return Ok(Outcome::AlreadyRight);
+        }
+        loop {
+            if done > 0 {
+                let Some((live, waited)) = self.wait(id).await? else {
+                    return Ok(Outcome::Gone);
+                };
+                changed |= waited;
+                let wrong = self.wrong_pods(&live).await.map_err(refused)?;
+                if wrong.is_empty() {
+                    self.rest |= changed;
+                    return Ok(if changed {
+                        Outcome::Restarted
+                    } else {
+                        Outcome::AlreadyRight
+                    });
+                }
+                if done == self.markers.len() {
+                    let pods = wrong
+                        .into_iter()
+                        .map(|pod| (pod.name, pod.credentials))
+                        .collect();
+                    return Err(Cause::StillWrong {
+                        workload: id.clone(),
+                        pods,
+                    });
+                }
+            }
+            if std::mem::take(&mut self.rest) {
+                self.sleep(self.rollout.pause)
+                    .await
+                    .map_err(|()| Cause::Cancelled { workload: None })?;
+            }
+            if self.cancel.is_cancelled() {
+                return Err(Cause::Cancelled { workload: None });
+            }
+            tracing::info!(
+                namespace = self.namespace,
+                kind = id.kind,
+                name = id.name,
+                marker = self.markers[done],
+                "restarting"
+            );
+            if !self.patch(id, &self.markers[done]).await.map_err(refused)? {
+                return Ok(Outcome::Gone);
+            }
+            changed = true;
+            done += 1;
+        }
+    }
+
+    async fn get(&self, id: &WorkloadId) -> Result<Option<Live>, KubernetesError> {
+        Live::get(self.cancel, self.api, self.namespace, id).await
+    }
+
+    /// `false`: it was deleted meanwhile.
+    async fn patch(&self, id: &WorkloadId, marker: &str) -> Result<bool, KubernetesError> {
+        // Nothing is left out of RFC 3339 for any date of this era.
+        let now = OffsetDateTime::now_utc()
+            .replace_nanosecond(0)
+            .unwrap_or_else(|_| OffsetDateTime::now_utc())
+            .format(&Rfc3339)
+            .unwrap_or_default();
+        let body = json!({"spec": {"template": {"metadata": {"annotations": {
+            RESTARTED_FOR: marker,
+            RESTARTED_AT: now,
+        }}}}});
+        match Live::patch(self.cancel, self.api, self.namespace, id, &body).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn wrong_pods(&self, live: &Live) -> Result<Vec<LivePod>, KubernetesError> {
+        let pods = live.pods(self.cancel, self.api, self.namespace).await?;
+        let wrong = |pod: &LivePod| !pod.terminating && !is_right(pod.credentials, self.wanted);
+        Ok(pods.into_iter().filter(wrong).collect())
+    }
+
+    /// Waits until the rollout is complete; what it is like then, and whether there was anything to wait for. `None`: it was
+    /// deleted meanwhile.
+    async fn wait(&self, id: &WorkloadId) -> Result<Option<(Live, bool)>, Cause> {
+        let start = Instant::now();
+        let deadline = start + self.rollout.timeout;
+        let mut told = start;
+        let mut state = "its state could not be read".to_owned();
+        for look in 0.. {
+            let mut stuck = false;
+            match self.get(id).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(live)) => match live.progress() {
+                    Progress::Complete => {
+                        tracing::info!(
+                            namespace = self.namespace,
+                            kind = id.kind,
+                            name = id.name,
+                            "complete"
+                        );
+                        return Ok(Some((live, look > 0)));
+                    }
+                    Progress::Going(text) => state = text,
+                    Progress::Stuck(text) => (state, stuck) = (text, true),
+                },
+                Err(error) if is_passing(&error) => {
+                    tracing::info!(%error, "the rollout could not be seen; looking again");
+                }
+                Err(error) => return Err(api_cause(Some(id), error)),
+            }
+            let pause = LOOKS.jittered(look);
+            let now = Instant::now();
+            if stuck || now + pause >= deadline {
+                let pods = self.diagnose(id).await;
+                return Err(Cause::NotReady {
+                    workload: id.clone(),
+                    progress: state,
+                    pods,
+                    waited: if stuck {
+                        now - start
+                    } else {
+                        self.rollout.timeout
+                    },
+                });
+            }
+            if now - told >= PROGRESS {
+                told = now;
+                tracing::info!(
+                    namespace = self.namespace,
+                    kind = id.kind,
+                    name = id.name,
+                    "still waiting: {state}"
+                );
+            }
+            self.sleep(pause).await.map_err(|()| Cause::Cancelled {
+                workload: Some(id.clone()),
+            })?;
+        }
+        unreachable!("the loop counts without end")
+    }
+
+    /// What is wrong with the pods of a workload, as far as that can be read.
+    async fn diagnose(&self, id: &WorkloadId) -> Vec<String> {
+        let pods = match self.get(id).await {
+            Ok(Some(live)) => live.pods(self.cancel, self.api, self.namespace).await,
+            Ok(None) => return Vec::new(),
+            Err(error) => Err(error),
+        };
+        match pods {
+            Ok(pods) => diagnosis::diagnose(&pods),
+            Err(error) => vec![format!("its pods could not be read: {error}")],
+        }
+    }
+
+    /// `Err`: cancelled.
+    async fn sleep(&self, pause: Duration) -> Result<(), ()> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(()),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+}
+
+/// Whether the API may answer again in a moment.
+fn is_passing(error: &KubernetesError) -> bool {
+    matches!(
+        error.kind(),
+        KubernetesErrorKind::Throttled
+            | KubernetesErrorKind::Unavailable
+            | KubernetesErrorKind::Timeout
+    )
+}

@@ -10,12 +10,24 @@ use tokio_util::sync::CancellationToken;
 use super::injection::{self, Expected, Injected, NotProven, Propagation};
 use super::service_account::{self, BREADCRUMB, Change, NotChanged};
 use crate::kubernetes::ClusterApi;
+use crate::provider::ProviderData;
 use crate::provider::tests::data_for;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/api";
 
 /// A cluster with a role and the annotated service account orders/api, more of the cluster from `more`.
 async fn world(more: Json) -> (Sandbox, Arc<ClusterApi>) {
+    let (sandbox, data) = provider(more).await;
+    let api = data
+        .kubernetes_api(&CancellationToken::new(), "demo")
+        .await
+        .unwrap();
+    sandbox.clear_requests();
+    (sandbox, api)
+}
+
+/// [`world`] with the provider's data.
+async fn provider(more: Json) -> (Sandbox, Arc<ProviderData>) {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let trust = json!({"Version": "2012-10-17", "Statement": [{
         "Effect": "Allow",
@@ -50,12 +62,7 @@ async fn world(more: Json) -> (Sandbox, Arc<ClusterApi>) {
         }))
         .unwrap();
     let data = data_for(&sandbox, &[]).await;
-    let api = data
-        .kubernetes_api(&CancellationToken::new(), "demo")
-        .await
-        .unwrap();
-    sandbox.clear_requests();
-    (sandbox, api)
+    (sandbox, data)
 }
 
 fn associate(sandbox: &Sandbox) -> String {
@@ -79,6 +86,8 @@ const QUICK: Propagation = Propagation {
     interval: Duration::from_millis(5),
     timeout: Duration::from_secs(20),
 };
+
+mod rollout;
 
 mod injection_tests {
     use super::*;
