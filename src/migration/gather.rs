@@ -1,7 +1,7 @@
 //! Reads what a migration needs to know from Kubernetes, once per namespace and process.
 //!
-//! Every object is reduced by itself as it arrives ([`parts`], [`template`], [`network`], [`custom`]); what is left is put
-//! together per namespace ([`draft`]), where pods find their workloads. [`facts`] does both without any I/O.
+//! Every object is reduced by itself as it arrives (`parts`, `template`, `network`, `custom`); what is left is put
+//! together per namespace (`draft`), where pods find their workloads. [`facts`] does both without any I/O.
 
 mod custom;
 mod draft;

@@ -28,214 +28,89 @@ fn calls(sandbox: &Sandbox) -> BTreeMap<String, usize> {
     calls
 }
 
+/// A service account with its role, who owns it, its workloads with their desired pods and how they restart, and the pods there
+/// are with where they get credentials.
+fn line(facts: &NamespaceFacts, name: &str) -> String {
+    let account = &facts.service_accounts[name];
+    let role = account.role_arn().unwrap_or_default();
+    let role = role.strip_prefix("arn:aws:iam::").unwrap_or(role);
+    let owner = account
+        .owner
+        .as_ref()
+        .map_or(String::new(), |owner| format!(", {owner}"));
+    let workloads: Vec<String> = summary(facts)
+        .into_iter()
+        .filter(|workload| workload.1 == name)
+        .map(|(id, _, replicas, restart)| match replicas {
+            Some(replicas) => format!("{id} of {replicas}, {restart}"),
+            None => format!("{id}, {restart}"),
+        })
+        .collect();
+    let pods: Vec<String> = facts
+        .pods_of(name)
+        .map(|pod| format!("{:?}", pod.credentials))
+        .collect();
+    format!(
+        "{}/{name} {role}{owner}: {}: {}",
+        facts.namespace,
+        workloads.join("; "),
+        pods.join(" ")
+    )
+}
+
 #[tokio::test]
 async fn every_service_account_of_the_demo() {
     let (_sandbox, context) = with_seed(seeds::demo()).await;
     let all = cluster_wide(&context, "demo", None, None).await.unwrap();
-    let role = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
-    let web = PodCredentials::WebIdentity;
-    // Service account; role; owner; workload, its desired pods and how it restarts; pods there are and their credentials.
-    type Workload = (&'static str, Option<i64>, &'static str);
-    let expected: Vec<(
-        &str,
-        &str,
-        String,
-        &str,
-        Option<Workload>,
-        usize,
-        PodCredentials,
-    )> = vec![
-        (
-            "analytics",
-            "etl",
-            "arn:aws:iam::210987654321:role/etl".into(),
-            "",
-            Some(("Deployment etl", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "batch",
-            "runner",
-            role("batch"),
-            "",
-            Some(("Deployment runner", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "edge",
-            "collector",
-            role("collector"),
-            "",
-            Some((
-                "DaemonSet collector",
-                Some(2),
-                "its update strategy is OnDelete",
-            )),
-            2,
-            web,
-        ),
-        (
-            "legacy",
-            "forgotten",
-            role("deleted-long-ago"),
-            "",
-            None,
-            0,
-            web,
-        ),
-        (
-            "legacy",
-            "reports",
-            role("legacy"),
-            "",
-            Some(("Deployment reports", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "orders",
-            "consumer",
-            role("orders-shared"),
-            "",
-            Some(("Deployment consumer", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "orders",
-            "web",
-            role("orders-shared"),
-            "",
-            Some(("Deployment web", Some(2), "rolling")),
-            2,
-            web,
-        ),
-        (
-            "payments",
-            "api",
-            role("payments-api"),
-            "",
-            Some(("Deployment api", Some(2), "rolling")),
-            2,
-            web,
-        ),
-        (
-            "payments",
-            "ledger",
-            role("payments-ledger"),
-            "",
-            Some(("Deployment ledger", Some(1), "rolling")),
-            1,
-            PodCredentials::PodIdentity,
-        ),
-        (
-            "payments",
-            "nightly",
-            role("payments-nightly"),
-            "",
-            Some(("CronJob nightly", None, "its next run starts new pods")),
-            0,
-            web,
-        ),
-        (
-            "payments",
-            "worker",
-            role("team/payments/payments-worker"),
-            "",
-            Some(("StatefulSet worker", Some(2), "rolling")),
-            2,
-            web,
-        ),
-        (
-            "platform",
-            "deployer",
-            role("deployer"),
-            "Argo CD application platform",
-            Some(("Deployment deployer", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "platform",
-            "external-dns",
-            role("external-dns"),
-            "Helm release external-dns",
-            Some(("Deployment external-dns", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "platform",
-            "external-secrets",
-            role("external-secrets"),
-            "",
-            Some(("Deployment external-secrets", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "preview-1",
-            "app",
-            role("preview"),
-            "",
-            Some(("Deployment app", Some(1), "rolling")),
-            1,
-            web,
-        ),
-        (
-            "preview-2",
-            "app",
-            role("preview"),
-            "",
-            Some(("Deployment app", Some(1), "rolling")),
-            1,
-            web,
-        ),
-    ];
-    let accounts: Vec<(&str, &str)> = all
-        .iter()
-        .flat_map(|(namespace, facts)| {
-            let with_role = facts
+    let lines: Vec<String> = all
+        .values()
+        .flat_map(|facts| {
+            facts
                 .service_accounts
                 .values()
-                .filter(|a| a.role_arn().is_some());
-            with_role.map(move |account| (namespace.as_str(), account.name.as_str()))
+                .filter(|account| account.role_arn().is_some())
+                .map(|account| line(facts, &account.name))
         })
         .collect();
     assert_eq!(
-        accounts,
-        expected.iter().map(|e| (e.0, e.1)).collect::<Vec<_>>()
+        lines,
+        [
+            "analytics/etl 210987654321:role/etl, sandbox: Deployment etl of 1, rolling: WebIdentity",
+            "batch/runner 123456789012:role/batch, sandbox: Deployment runner of 1, rolling: WebIdentity",
+            "edge/collector 123456789012:role/collector, sandbox: DaemonSet collector of 2, its update strategy is OnDelete: WebIdentity WebIdentity",
+            "legacy/forgotten 123456789012:role/deleted-long-ago, sandbox: : ",
+            "legacy/reports 123456789012:role/legacy, sandbox: Deployment reports of 1, rolling: WebIdentity",
+            "orders/consumer 123456789012:role/orders-shared, sandbox: Deployment consumer of 1, rolling: WebIdentity",
+            "orders/web 123456789012:role/orders-shared, sandbox: Deployment web of 2, rolling: WebIdentity WebIdentity",
+            "payments/api 123456789012:role/payments-api, sandbox: Deployment api of 2, rolling: WebIdentity WebIdentity",
+            "payments/ledger 123456789012:role/payments-ledger, sandbox: Deployment ledger of 1, rolling: PodIdentity",
+            "payments/nightly 123456789012:role/payments-nightly, sandbox: CronJob nightly, its next run starts new pods: ",
+            "payments/worker 123456789012:role/team/payments/payments-worker, sandbox: StatefulSet worker of 2, rolling: WebIdentity WebIdentity",
+            "platform/deployer 123456789012:role/deployer, Argo CD application platform: Deployment deployer of 1, rolling: WebIdentity",
+            "platform/external-dns 123456789012:role/external-dns, Helm release external-dns: Deployment external-dns of 1, rolling: WebIdentity",
+            "platform/external-secrets 123456789012:role/external-secrets, sandbox: Deployment external-secrets of 1, rolling: WebIdentity",
+            "preview-1/app 123456789012:role/preview, sandbox: Deployment app of 1, rolling: WebIdentity",
+            "preview-2/app 123456789012:role/preview, sandbox: Deployment app of 1, rolling: WebIdentity",
+        ]
     );
-    for (namespace, name, role, owner, workload, pods, credentials) in expected {
-        let facts = &all[namespace];
-        let account = &facts.service_accounts[name];
-        assert_eq!(account.role_arn(), Some(role.as_str()));
-        assert!(!account.uid.is_empty() && !account.resource_version.is_empty());
-        // Who only seeded the rest is named by its field manager, or not at all.
-        if !owner.is_empty() {
-            assert_eq!(account.owner.as_ref().unwrap().to_string(), owner, "{name}");
+    for facts in all.values() {
+        assert_eq!(facts.not_read, BTreeSet::new());
+        for account in facts.service_accounts.values() {
+            assert!(!account.uid.is_empty() && !account.resource_version.is_empty());
         }
-        let found: Vec<Workload> = workload.into_iter().collect();
-        let summary: Vec<_> = summary(facts).into_iter().filter(|w| w.1 == name).collect();
-        let summary: Vec<Workload> = summary
-            .iter()
-            .map(|w| (w.0.clone().leak() as &str, w.2, w.3.clone().leak() as &str))
-            .collect();
-        assert_eq!(summary, found, "{namespace}/{name}");
-        assert_eq!(facts.pods_of(name).count(), pods, "{namespace}/{name}");
-        for pod in facts.pods_of(name) {
-            assert_eq!(pod.credentials, credentials, "{namespace}/{name}");
+        for pod in &facts.pods {
             assert!(pod.ready && pod.node.is_some() && !pod.terminating);
         }
-        assert_eq!(facts.not_read, BTreeSet::new());
-        let template = facts
-            .workloads_of(name)
-            .next()
-            .and_then(|w| w.template.as_ref());
-        let variables = template.map_or(0, |t| t.credential_variables.len());
-        assert_eq!(variables, if name == "reports" { 2 } else { 0 });
+        for template in facts.workloads.iter().filter_map(|w| w.template.as_ref()) {
+            let hard_coded = template
+                .labels
+                .get("app")
+                .is_some_and(|app| app == "reports");
+            assert_eq!(
+                template.credential_variables.len(),
+                if hard_coded { 2 } else { 0 }
+            );
+        }
     }
     let consumers: Vec<&ConsumerFacts> = all.values().flat_map(|f| &f.consumers).collect();
     assert_eq!(
