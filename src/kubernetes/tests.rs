@@ -1,6 +1,7 @@
 //! Tests of the client against the sandbox.
 
 mod access;
+mod kubeconfigs;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,7 +18,7 @@ use crate::framework::model::Attr;
 use crate::provider::tests::{config, configure, environment, nested};
 
 /// The API with a `kubernetes` block.
-async fn with_block(
+pub(super) async fn with_block(
     sandbox: &Sandbox,
     block: &KubernetesConfig,
 ) -> Result<ClusterApi, KubernetesError> {
@@ -35,7 +35,7 @@ async fn with_clock(
     reach::cluster_api(block, "demo", found, data.clients(), Some(clock))
 }
 
-fn token(sandbox: &Sandbox) -> String {
+pub(super) fn token(sandbox: &Sandbox) -> String {
     let keys = Credentials::new("test", "test", None, None, "test");
     sign_token(
         &keys,
@@ -57,14 +57,14 @@ fn other_ca() -> String {
 }
 
 /// A kubeconfig with one context, and where it is.
-struct Files(tempfile::TempDir);
+pub(super) struct Files(pub(super) tempfile::TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn write(&self, name: &str, contents: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, contents: &str) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::write(&path, contents).unwrap();
         path
@@ -72,14 +72,14 @@ impl Files {
 
     /// A script that can be run.
     #[cfg(unix)]
-    fn script(&self, name: &str, contents: &str) -> PathBuf {
+    pub(super) fn script(&self, name: &str, contents: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt as _;
         let path = self.write(name, &format!("#!/bin/sh\n{contents}\n"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         path
     }
 
-    fn kubeconfig(&self, sandbox: &Sandbox, user: Json) -> PathBuf {
+    pub(super) fn kubeconfig(&self, sandbox: &Sandbox, user: Json) -> PathBuf {
         let ca = BASE64.encode(sandbox.kubernetes_ca());
         let cluster =
             json!({"server": sandbox.kubernetes_endpoint(), "certificate-authority-data": ca});
@@ -88,7 +88,7 @@ impl Files {
 }
 
 /// JSON is YAML.
-fn kubeconfig(cluster: Json, user: Json) -> Json {
+pub(super) fn kubeconfig(cluster: Json, user: Json) -> Json {
     json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -99,7 +99,7 @@ fn kubeconfig(cluster: Json, user: Json) -> Json {
     })
 }
 
-fn from_file(path: &Path) -> KubernetesConfig {
+pub(super) fn from_file(path: &Path) -> KubernetesConfig {
     KubernetesConfig {
         config_path: Attr::Known(path.display().to_string()),
         ..KubernetesConfig::default()
@@ -107,13 +107,13 @@ fn from_file(path: &Path) -> KubernetesConfig {
 }
 
 /// Grants the user `jane` of certificates everything.
-fn jane(sandbox: &Sandbox) {
+pub(super) fn jane(sandbox: &Sandbox) {
     sandbox
         .seed(json!({"clusters": [{"name": "demo", "access": [{"principal_arn": "jane", "rules": [{}]}]}]}))
         .unwrap();
 }
 
-async fn works(api: &ClusterApi) {
+pub(super) async fn works(api: &ClusterApi) {
     let found = account(api).await.unwrap();
     assert!(found.is_some());
 }
@@ -443,204 +443,8 @@ async fn an_endpoint_that_cannot_be_reached() {
     }
 }
 
-#[tokio::test]
-async fn kubeconfigs_bring_server_and_user() {
-    let sandbox = with_account();
-    let files = Files::new();
-    let file = files.write("token", &format!("{}\n", token(&sandbox)));
-    for (name, user) in [
-        ("token", json!({"token": token(&sandbox)})),
-        (
-            "token file",
-            json!({"tokenFile": "token", "token": "wrong"}),
-        ),
-        ("absolute token file", json!({"tokenFile": file})),
-        ("nobody: the token is signed", json!({})),
-    ] {
-        let path = files.kubeconfig(&sandbox, user);
-        let api = with_block(&sandbox, &from_file(&path)).await.unwrap();
-        let found = account(&api).await;
-        assert!(
-            found.as_ref().is_ok_and(Option::is_some),
-            "{name}: {found:?}"
-        );
-    }
-
-    jane(&sandbox);
-    let certificate = sandbox.client_certificate("jane");
-    files.write("ca.pem", &sandbox.kubernetes_ca());
-    files.write("jane.pem", &certificate.certificate);
-    files.write("jane.key", &certificate.key);
-    let cluster =
-        json!({"server": sandbox.kubernetes_endpoint(), "certificate-authority": "ca.pem"});
-    let user = json!({"client-certificate": "jane.pem", "client-key": "jane.key"});
-    let path = files.write("config", &kubeconfig(cluster, user).to_string());
-    works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
-    let user = json!({
-        "client-certificate-data": BASE64.encode(&certificate.certificate),
-        "client-key-data": BASE64.encode(&certificate.key),
-    });
-    let path = files.kubeconfig(&sandbox, user);
-    works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
-}
-
-/// The first file that names something wins; a context of the second may use a user of the first.
-#[tokio::test]
-async fn kubeconfigs_are_merged_as_kubectl_does() {
-    let sandbox = with_account();
-    let files = Files::new();
-    let first = files.write(
-        "first",
-        &json!({
-            "current-context": "c",
-            "users": [{"name": "me", "user": {"token": token(&sandbox)}}],
-            "contexts": null,
-        })
-        .to_string(),
-    );
-    let ca = BASE64.encode(sandbox.kubernetes_ca());
-    let mut second = kubeconfig(
-        json!({"server": sandbox.kubernetes_endpoint(), "certificate-authority-data": ca}),
-        json!({"token": "wrong"}),
-    );
-    second["current-context"] = "other".into();
-    let second = files.write("second", &second.to_string());
-    let paths = |paths: [&Path; 2]| KubernetesConfig {
-        config_paths: Attr::Known(
-            paths
-                .into_iter()
-                .map(|path| Attr::Known(path.display().to_string()))
-                .collect(),
-        ),
-        ..KubernetesConfig::default()
-    };
-    works(
-        &with_block(&sandbox, &paths([&first, &second]))
-            .await
-            .unwrap(),
-    )
-    .await;
-
-    let error = with_block(&sandbox, &paths([&second, &first]))
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), KubernetesErrorKind::Configuration);
-    assert!(
-        error.to_string().contains("no context \"other\""),
-        "{error}"
-    );
-    assert!(error.to_string().contains("contexts there: c"), "{error}");
-    let api = with_block(
-        &sandbox,
-        &KubernetesConfig {
-            config_context: Attr::Known("c".to_owned()),
-            ..paths([&second, &first])
-        },
-    )
-    .await
-    .unwrap();
-    let error = account(&api).await.unwrap_err();
-    assert_eq!(
-        error.kind(),
-        KubernetesErrorKind::Unauthorized,
-        "the first user wins"
-    );
-}
-
-#[tokio::test]
-async fn kubeconfigs_that_cannot_be_used() {
-    let sandbox = with_account();
-    let files = Files::new();
-    let cluster = json!({"server": sandbox.kubernetes_endpoint()});
-    let secret = "s3cr3t-value-of-a-token";
-    for (name, contents, expected) in [
-        ("not YAML", format!("users: [{secret}"), "is not a kubeconfig"),
-        ("not a kubeconfig", format!("users: {secret}"), "is not a kubeconfig"),
-        ("empty", String::new(), "names no current context"),
-        (
-            "auth-provider",
-            kubeconfig(cluster.clone(), json!({"auth-provider": {"name": "gcp"}})).to_string(),
-            "auth-provider \"gcp\"",
-        ),
-        (
-            "half a certificate",
-            kubeconfig(cluster.clone(), json!({"client-key-data": BASE64.encode(secret)})).to_string(),
-            "without the other",
-        ),
-        (
-            "a CA that is none",
-            kubeconfig(json!({"server": "https://x", "certificate-authority-data": "%%"}), json!({})).to_string(),
-            "is not base64",
-        ),
-        (
-            "no server",
-            kubeconfig(json!({}), json!({})).to_string(),
-            "has no server",
-        ),
-        (
-            "a plugin of old",
-            kubeconfig(
-                cluster.clone(),
-                json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1alpha1", "command": "x"}}),
-            )
-            .to_string(),
-            "v1alpha1",
-        ),
-        (
-            "a plugin that wants a terminal",
-            kubeconfig(
-                cluster.clone(),
-                json!({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "x", "interactiveMode": "Always"}}),
-            )
-            .to_string(),
-            "wants a terminal",
-        ),
-        (
-            "in the clear",
-            kubeconfig(json!({"server": "http://10.0.0.1"}), json!({"token": secret})).to_string(),
-            "is not https",
-        ),
-    ] {
-        let path = files.write("config", &contents);
-        let error = with_block(&sandbox, &from_file(&path)).await.unwrap_err();
-        assert_eq!(error.kind(), KubernetesErrorKind::Configuration, "{name}");
-        let text = error.to_string();
-        assert!(text.contains(expected), "{name}: {text}");
-        assert!(!text.contains(secret), "{name}: {text}");
-    }
-}
-
-/// Who acts as somebody else must not act as himself.
-#[tokio::test]
-async fn impersonation_is_sent() {
-    let sandbox = with_account();
-    let files = Files::new();
-    let user = json!({
-        "token": token(&sandbox),
-        "as": "deployer",
-        "as-groups": ["one", "two"],
-        "as-user-extra": {"Scopes.Example/x": ["view"]},
-    });
-    let server = recording_server().await;
-    let url = format!("{}/k8s/clusters/c-1/", server.0);
-    let cluster = json!({"server": url, "insecure-skip-tls-verify": true});
-    let path = files.write("config", &kubeconfig(cluster, user).to_string());
-    let api = with_block(&sandbox, &from_file(&path)).await.unwrap();
-    let _ = account(&api).await;
-    let request = server.1.lock().unwrap().to_ascii_lowercase();
-    for header in [
-        "get /k8s/clusters/c-1/api/v1/namespaces/orders/serviceaccounts/api http/1.1",
-        "impersonate-user: deployer",
-        "impersonate-group: one",
-        "impersonate-group: two",
-        "impersonate-extra-scopes%2eexample%2fx: view",
-    ] {
-        assert!(request.contains(header), "{header}: {request}");
-    }
-}
-
 /// A server on this machine that answers 403 and keeps the last request.
-async fn recording_server() -> (String, Arc<Mutex<String>>) {
+pub(super) async fn recording_server() -> (String, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let last = Arc::new(Mutex::new(String::new()));
@@ -658,172 +462,6 @@ async fn recording_server() -> (String, Arc<Mutex<String>>) {
         }
     });
     (url, last)
-}
-
-#[cfg(unix)]
-mod plugins {
-    use super::*;
-
-    const V1: &str = "client.authentication.k8s.io/v1";
-    const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
-
-    fn exec(command: &str, args: &[&str], env: &[(&str, &str)]) -> KubernetesConfig {
-        KubernetesConfig {
-            exec: Attr::Known(ExecConfig {
-                api_version: Attr::Known(V1.to_owned()),
-                command: Attr::Known(command.to_owned()),
-                args: Attr::Known(args.iter().map(|arg| (*arg).into()).collect()),
-                env: Attr::Known(
-                    env.iter()
-                        .map(|(name, value)| ((*name).to_owned(), (*value).into()))
-                        .collect(),
-                ),
-            }),
-            ..KubernetesConfig::default()
-        }
-    }
-
-    fn answer(version: &str, status: Json) -> String {
-        json!({"apiVersion": version, "kind": "ExecCredential", "status": status}).to_string()
-    }
-
-    /// A script that counts how often it runs and prints the value of `ANSWER`.
-    const PRINT: &str = r#"echo x >> "$COUNT"; printf '%s' "$KUBERNETES_EXEC_INFO" > "$COUNT.info"; printf '%s' "$ANSWER""#;
-
-    #[tokio::test]
-    async fn the_blocks_own() {
-        let sandbox = with_account();
-        let files = Files::new();
-        let script = files.script("get-token", PRINT);
-        let count = files.write("count", "");
-        let runs = || std::fs::read_to_string(&count).unwrap().lines().count();
-        let far = "2099-01-01T00:00:00Z";
-        for (status, expected) in [
-            (json!({"token": token(&sandbox)}), 1),
-            (
-                json!({"token": token(&sandbox), "expirationTimestamp": far}),
-                1,
-            ),
-            // Already over: the plugin is asked for every request.
-            (
-                json!({"token": token(&sandbox), "expirationTimestamp": "2020-01-01T00:00:00Z"}),
-                3,
-            ),
-        ] {
-            std::fs::write(&count, "").unwrap();
-            let block = exec(
-                script.to_str().unwrap(),
-                &[],
-                &[
-                    ("ANSWER", &answer(V1, status)),
-                    ("COUNT", count.to_str().unwrap()),
-                ],
-            );
-            let api = with_block(&sandbox, &block).await.unwrap();
-            assert_eq!(runs(), 0, "nothing is run before it is needed");
-            for _ in 0..3 {
-                works(&api).await;
-            }
-            assert_eq!(runs(), expected);
-        }
-        let info = std::fs::read_to_string(files.0.path().join("count.info")).unwrap();
-        let info: Json = serde_json::from_str(&info).unwrap();
-        assert_eq!(
-            info,
-            json!({"apiVersion": V1, "kind": "ExecCredential", "spec": {"interactive": false}})
-        );
-    }
-
-    #[tokio::test]
-    async fn a_kubeconfigs() {
-        let sandbox = with_account();
-        jane(&sandbox);
-        let files = Files::new();
-        files.script("get-token", PRINT);
-        let count = files.write("count", "");
-        let certificate = sandbox.client_certificate("jane");
-        let status = json!({
-            "clientCertificateData": certificate.certificate,
-            "clientKeyData": certificate.key,
-        });
-        let path = files.kubeconfig(
-            &sandbox,
-            json!({"exec": {
-                "apiVersion": V1BETA1,
-                "command": "./get-token",
-                "env": [
-                    {"name": "ANSWER", "value": answer(V1BETA1, status)},
-                    {"name": "COUNT", "value": count},
-                ],
-                "provideClusterInfo": true,
-            }}),
-        );
-        works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
-        let info = std::fs::read_to_string(files.0.path().join("count.info")).unwrap();
-        let info: Json = serde_json::from_str(&info).unwrap();
-        assert_eq!(
-            info["spec"]["cluster"]["server"],
-            sandbox.kubernetes_endpoint()
-        );
-    }
-
-    #[tokio::test]
-    async fn what_can_go_wrong() {
-        let sandbox = with_account();
-        let files = Files::new();
-        let secret = "s3cr3t-value-of-a-token";
-        for (script, expected) in [
-            (
-                "echo you are not logged in >&2; exit 3".to_owned(),
-                "you are not logged in",
-            ),
-            (format!("echo {secret}"), "printed no ExecCredential"),
-            (
-                format!("echo '{}'", answer(V1BETA1, json!({"token": secret}))),
-                "v1beta1",
-            ),
-            (
-                format!("echo '{}'", answer(V1, json!({}))),
-                "neither a token nor",
-            ),
-            (
-                format!("echo '{}'", answer(V1, Json::Null)),
-                "without status",
-            ),
-            (
-                format!(
-                    "echo '{}'",
-                    answer(V1, json!({"token": secret, "expirationTimestamp": "soon"}))
-                ),
-                "expirationTimestamp",
-            ),
-        ] {
-            let path = files.script("get-token", &script);
-            let block = exec(path.to_str().unwrap(), &[], &[]);
-            let api = with_block(&sandbox, &block).await.unwrap();
-            let error = account(&api).await.unwrap_err();
-            assert_eq!(error.kind(), KubernetesErrorKind::Configuration, "{error}");
-            let text = error.to_string();
-            assert!(text.contains(expected), "{expected}: {text}");
-            assert!(!text.contains(secret), "{text}");
-        }
-        let block = exec("no-such-command-anywhere", &[], &[]);
-        let api = with_block(&sandbox, &block).await.unwrap();
-        let error = account(&api).await.unwrap_err();
-        assert!(error.to_string().contains("cannot be started"), "{error}");
-
-        // A stop does not wait for it.
-        let path = files.script("get-token", "exec sleep 60");
-        let block = exec(path.to_str().unwrap(), &[], &[]);
-        let api = with_block(&sandbox, &block).await.unwrap();
-        let cancel = CancellationToken::new();
-        let read = api.get::<ServiceAccount>(&cancel, Some("orders"), "api");
-        let (result, ()) = tokio::join!(read, async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            cancel.cancel();
-        });
-        assert!(result.unwrap_err().is_cancelled());
-    }
 }
 
 /// A proxy that knows CONNECT only; gives its address and the heads of the requests it got.
