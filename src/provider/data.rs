@@ -15,6 +15,7 @@ use crate::framework::model::Attr;
 use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
 use crate::migration::facts::{ClusterFacts, NamespaceFacts};
 use crate::migration::readiness::Depth;
+use crate::migration::roles::RolePolicies;
 use crate::migration::steps::association::AssociationSummary;
 use crate::migration::steps::trust::RoleLocks;
 use crate::resources::association::ThisRun;
@@ -33,6 +34,7 @@ pub struct ProviderData {
     addon_versions: Lookup<(String, String), Arc<Vec<AddonVersion>>>,
     addon_schemas: Lookup<(String, String), Option<Arc<str>>>,
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
+    role_policies: Lookup<String, Arc<RolePolicies>>,
     kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
     /// The cluster of the one API server that the `kubernetes` block names, if it names one.
     kubernetes_cluster: OnceLock<String>,
@@ -71,6 +73,7 @@ impl ProviderData {
             addon_versions: Lookup::default(),
             addon_schemas: Lookup::default(),
             roles: Lookup::default(),
+            role_policies: Lookup::default(),
             kubernetes_apis: Lookup::default(),
             namespaces: Lookup::default(),
             readiness: Lookup::default(),
@@ -365,6 +368,12 @@ impl ProviderData {
     /// What is known of the readiness of clusters; [`crate::migration::readiness`] asks.
     pub(crate) fn readiness(&self) -> &Lookup<(String, Depth), Arc<ClusterFacts>> {
         &self.readiness
+    }
+
+    /// What was read of the policies of roles, by role name; see [`crate::migration::roles::policies`].
+    #[must_use]
+    pub fn role_policies(&self) -> &Lookup<String, Arc<RolePolicies>> {
+        &self.role_policies
     }
 
     /// What this run did to associations.
