@@ -32,6 +32,7 @@ use crate::kubernetes::KubernetesConfig;
 use crate::plugin::logging::register_secret;
 use crate::resources::agent::AgentResource;
 use crate::resources::association::AssociationResource;
+use crate::resources::irsa_migration::IrsaMigrationResource;
 use crate::resources::role::RoleResource;
 
 use config::{ProviderConfig, unknown_connection_paths};
@@ -119,6 +120,7 @@ impl Provider for PodIdentityProvider {
         vec![
             Arc::new(AgentResource),
             Arc::new(AssociationResource),
+            Arc::new(IrsaMigrationResource),
             Arc::new(RoleResource),
         ]
     }

@@ -125,7 +125,8 @@ pub async fn namespace(
         .await
 }
 
-/// A namespace as it is now. What [`namespace`] knows becomes this.
+/// A namespace as it is now. What [`namespace`] knows stays: all plans of a process must agree with each other, whatever
+/// other instances have done meanwhile (rule F2).
 ///
 /// # Errors
 /// As [`namespace`].
@@ -134,16 +135,7 @@ pub async fn namespace_now(
     cluster: &str,
     namespace: &str,
 ) -> Result<Arc<NamespaceFacts>, KubernetesError> {
-    let facts = Arc::new(read(context, cluster, namespace).await?);
-    let key = (cluster.to_owned(), namespace.to_owned());
-    context.provider.namespaces().put(key, Arc::clone(&facts));
-    Ok(facts)
-}
-
-/// Forgets a namespace because something in it changed.
-pub fn forget(context: &Context<ProviderData>, cluster: &str, namespace: &str) {
-    let key = (cluster.to_owned(), namespace.to_owned());
-    context.provider.namespaces().forget(&key);
+    read(context, cluster, namespace).await.map(Arc::new)
 }
 
 /// All namespaces, or some, by name: one list per kind (and 500 objects) over the whole cluster, or for each of those named. A

@@ -19,6 +19,7 @@ use crate::migration::roles::RolePolicies;
 use crate::migration::steps::association::AssociationSummary;
 use crate::migration::steps::trust::RoleLocks;
 use crate::resources::association::ThisRun;
+use crate::resources::irsa_migration::ThisRun as Migrations;
 use crate::resources::planned_trust::PlannedTrusts;
 
 /// The configured provider: clients, defaults, and look-ups that are asked once per process.
@@ -42,6 +43,7 @@ pub struct ProviderData {
     readiness: Lookup<(String, Depth), Arc<ClusterFacts>>,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
+    migrations: Migrations,
     association_lists: Lookup<String, Arc<Vec<AssociationSummary>>>,
     role_locks: RoleLocks,
 }
@@ -80,6 +82,7 @@ impl ProviderData {
             kubernetes_cluster: OnceLock::new(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
+            migrations: Migrations::default(),
             association_lists: Lookup::default(),
             role_locks: RoleLocks::default(),
         }
@@ -392,6 +395,12 @@ impl ProviderData {
     #[must_use]
     pub fn role_locks(&self) -> &RoleLocks {
         &self.role_locks
+    }
+
+    /// What this run knows of migrations.
+    #[must_use]
+    pub fn migrations(&self) -> &Migrations {
+        &self.migrations
     }
 
     /// The trust policies that this run is going to give to roles.

@@ -67,6 +67,7 @@ mod cluster;
 mod examples;
 mod foundations;
 mod functions;
+mod guides;
 mod injection_wait;
 mod installation;
 mod process;

@@ -3,6 +3,7 @@
 mod agent;
 mod association;
 mod interruption;
+mod irsa_migration;
 mod role;
 
 use podidentity::aws::environment::Environment;

@@ -347,10 +347,7 @@ pub async fn restart(
         rollout,
         rest: false,
     };
-    let result = run.all(&facts).await;
-    // What was read before is no longer so.
-    gather::forget(context, cluster, namespace);
-    result
+    run.all(&facts).await
 }
 
 /// A service account of a cluster.

@@ -42,6 +42,14 @@ pub struct Breadcrumb {
     pub trust_policy: Option<String>,
 }
 
+impl Breadcrumb {
+    /// The role that the annotation named.
+    #[must_use]
+    pub fn role_arn(&self) -> Option<&str> {
+        self.annotations.get(ROLE_ARN).map(String::as_str)
+    }
+}
+
 /// What became of a service account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {

@@ -495,7 +495,7 @@ fn with_computed(schema: Schema) -> Schema {
                 vec![
                     Attribute::string(
                         "kind",
-                        "Kind of the topmost owner: `Deployment`, `StatefulSet`, `DaemonSet`, `CronJob`, `Job`, `Pod`, …",
+                        "Kind of the topmost owner: `Deployment`, `StatefulSet`, `DaemonSet`, `CronJob`, `Job`, `Pod` and others.",
                     )
                     .computed(),
                     Attribute::string("name", "Its name.").computed(),

@@ -1,0 +1,4 @@
+import {
+  to = podidentity_irsa_migration.orders
+  id = "demo,orders,web"
+}

@@ -1,0 +1,517 @@
+//! From Pod Identity back to IRSA: first what IRSA needs is put back, then the association goes, then it is proven that
+//! new pods get IRSA, then pods are restarted, and our trust goes last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use std::collections::BTreeMap;
+
+use crate::aws::{AwsError, AwsErrorKind};
+use crate::framework::diagnostic::{Diagnostic, Diagnostics};
+use crate::framework::model::Attr;
+use crate::framework::{Context, Private};
+use crate::kubernetes::ClusterApi;
+use crate::migration::facts::{PodCredentials, RoleFacts};
+use crate::migration::steps::association::{self, Deletion};
+use crate::migration::steps::injection::{self, Expected, Propagation};
+use crate::migration::steps::rollout::{self, Rollout, Target};
+use crate::migration::steps::service_account::Breadcrumb;
+use crate::migration::steps::{service_account, trust};
+use crate::policy::irsa::Access;
+use crate::policy::{ClusterArn, Document, Grant, RoleArn, Scope, equivalent_arns};
+use crate::provider::ProviderData;
+
+use super::ROLLING_BACK;
+use super::plan::PLANNED_UNIT;
+use super::reality::{Blind, Freshness, Reality, look};
+use super::schema::Migration;
+use super::unit::{Unit, keeps_on_destroy, propagation, rollout_times, scope_of};
+
+/// How long trust policies may take to be visible.
+const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+
+/// What every diagnostic of a half-way stop ends with.
+const RETRY: &str = "Destroy again to go on from here, or set on_destroy = \"keep\" and apply that first, to leave everything as \
+                     it is.";
+
+/// Undoes a migration, as far as it was ours.
+pub(super) async fn roll_back(
+    context: &Context<ProviderData>,
+    prior: &Migration,
+    planned_private: &Private,
+    timeout: Duration,
+    diagnostics: &mut Diagnostics,
+) -> Result<(), Diagnostic> {
+    let Some(unit) = Unit::of(prior) else {
+        return Ok(());
+    };
+    let id = unit.id();
+    // Terraform replaces an object whose creation did not end. What is deleted then is what will be created next: it is
+    // left as it is, and the creation goes on from there.
+    let replaced_by_itself = planned_private
+        .get(PLANNED_UNIT)
+        .and_then(serde_json::Value::as_str)
+        == Some(&id);
+    if keeps_on_destroy(prior) || replaced_by_itself {
+        return Ok(());
+    }
+    let _alone = context.provider.migrations().work_on(&id).await;
+    if context.provider.migrations().has_migrated(&id) {
+        return Ok(());
+    }
+    let reality = match look(context, &unit, prior.role_arn.as_deref(), Freshness::Now).await {
+        Ok(reality) => reality,
+        Err(Blind::NoCluster) => return without_cluster(context, prior, &unit).await,
+        Err(blind) => return Err(super::forward::blind_at_apply(&unit, blind)),
+    };
+    if let Some(owner) = reality
+        .association
+        .as_ref()
+        .and_then(|association| association.owner_arn.as_deref())
+    {
+        diagnostics.warning(
+            "Nothing was rolled back",
+            format!(
+                "The association of the {} belongs to the add-on {owner} now, so it is left to that. Everything else was left \
+                 as it is, too: without IRSA's trust and annotation nothing is broken by that.",
+                unit.inside()
+            ),
+        );
+        return Ok(());
+    }
+    let adopted = prior.association_adopted == Attr::Known(true);
+    let rollback = Rollback {
+        api: context
+            .provider
+            .kubernetes_api(&context.cancel, &unit.cluster)
+            .await
+            .map_err(|error| {
+                error.into_diagnostic(
+                    ROLLING_BACK,
+                    &format!(
+                        "The Kubernetes API of the cluster {:?} cannot be used.",
+                        unit.cluster
+                    ),
+                    RETRY,
+                )
+            })?,
+        context,
+        prior,
+        reality,
+    };
+    rollback.refuse_without_path(adopted)?;
+    restore_trust(context, &rollback.reality, prior).await?;
+    restore_annotations(context, &rollback.api, &rollback.reality).await?;
+    if adopted {
+        return Ok(());
+    }
+    rollback.delete_association(timeout).await?;
+    rollback.prove().await?;
+    rollback.restart(diagnostics).await?;
+    rollback.revoke_trust(diagnostics).await
+}
+
+struct Rollback<'a> {
+    context: &'a Context<ProviderData>,
+    prior: &'a Migration,
+    reality: Reality,
+    api: Arc<ClusterApi>,
+}
+
+impl Rollback<'_> {
+    /// Stops before anything is changed if IRSA could not work.
+    fn refuse_without_path(&self, adopted: bool) -> Result<(), Diagnostic> {
+        let reality = &self.reality;
+        if adopted || self.is_unused() {
+            return Ok(());
+        }
+        let mut faults = Vec::new();
+        if reality.cluster.oidc_provider == Some(false) {
+            faults.push(format!(
+                "the account has no IAM OIDC provider for the cluster's issuer {} any more: create it again",
+                self.prior.issuer.as_deref().unwrap_or_default()
+            ));
+        }
+        if reality.service_account().is_some() && self.restored_role().is_none() {
+            faults.push(format!(
+                "the service account has no annotation eks.amazonaws.com/role-arn any more, and it was not this migration that \
+                 took it away: put it back, with the value {}",
+                self.prior.role_arn.as_deref().unwrap_or_default()
+            ));
+        }
+        match &reality.role {
+            RoleFacts::Found(_) => {
+                if let (Some(subject), Some(document)) = (reality.subject(), reality.trust()) {
+                    let restored = original(self.prior, reality.breadcrumb.as_ref()).map_or_else(
+                        || document.clone(),
+                        |before| subject.restore(&before, &document),
+                    );
+                    let audience = self.audience();
+                    if subject.access(&restored, audience.as_deref()) == Access::NotAllowed {
+                        faults.push(format!(
+                            "the trust policy of {} does not let the service account in by IRSA, and did not before the \
+                             migration: add the statement for the OIDC provider",
+                            reality.role.arn().unwrap_or_default()
+                        ));
+                    }
+                }
+            }
+            RoleFacts::NotFound { arn } => {
+                faults.push(format!("the role {arn} does not exist any more"));
+            }
+            other => faults.push(format!(
+                "the role {} could not be read",
+                other.arn().unwrap_or_default()
+            )),
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Diagnostic::error(
+            ROLLING_BACK,
+            format!(
+                "Pods of the {} would have no credentials without Pod Identity, so nothing was changed:\n  - {}\n\n{RETRY}",
+                reality.unit.inside(),
+                faults.join("\n  - ")
+            ),
+        ))
+    }
+
+    /// Whether nobody would miss IRSA: there is no service account, so there can be no new pods, and there are no pods.
+    fn is_unused(&self) -> bool {
+        self.reality.service_account().is_none() && self.reality.pods().next().is_none()
+    }
+
+    fn audience(&self) -> Option<String> {
+        let noted = self.reality.breadcrumb.as_ref().and_then(|breadcrumb| {
+            breadcrumb
+                .annotations
+                .get(crate::migration::facts::AUDIENCE)
+        });
+        noted.cloned().or_else(|| {
+            self.reality
+                .service_account()
+                .and_then(|account| account.audience())
+                .map(ToOwned::to_owned)
+        })
+    }
+
+    async fn delete_association(&self, timeout: Duration) -> Result<(), Diagnostic> {
+        let Some(existing) = &self.reality.association else {
+            return Ok(());
+        };
+        let role = self.prior.role_arn.as_deref().unwrap_or_default();
+        if !existing.is_migrations() || !equivalent_arns(&existing.role_arn, role) {
+            return Err(Diagnostic::error(
+                ROLLING_BACK,
+                format!(
+                    "The {} has the association {} with the role {} now, which this migration did not create, so it is left \
+                     alone and pods keep using it.\n\nDelete it if it is not wanted, or remove this resource from the state \
+                     with a removed block. {RETRY}",
+                    self.reality.unit.inside(),
+                    existing.id,
+                    existing.role_arn
+                ),
+            ));
+        }
+        let cluster = &self.reality.unit.cluster;
+        match association::delete(self.context, cluster, existing, timeout).await? {
+            Deletion::Deleted | Deletion::AlreadyGone => Ok(()),
+            Deletion::Kept(why) => Err(Diagnostic::error(
+                ROLLING_BACK,
+                format!(
+                    "The association {} was not deleted. {why}\n\n{RETRY}",
+                    existing.id
+                ),
+            )),
+        }
+    }
+
+    /// Waits until new pods get IRSA.
+    async fn prove(&self) -> Result<(), Diagnostic> {
+        // Without a service account there are no new pods; without an annotation the check before has stopped.
+        let Some(role_arn) = self.restored_role().map(ToOwned::to_owned) else {
+            return Ok(());
+        };
+        let (consecutive, interval, timeout) = propagation(self.prior);
+        injection::wait(
+            &self.context.cancel,
+            &self.api,
+            &self.reality.unit.namespace,
+            &self.reality.unit.service_account,
+            &Expected::WebIdentity { role_arn },
+            &Propagation {
+                consecutive,
+                interval,
+                timeout,
+            },
+        )
+        .await
+        .map(drop)
+        .map_err(|error| {
+            error.into_diagnostic(
+                ROLLING_BACK,
+                &format!(
+                    "The association of the {} is deleted, but it is not proven that new pods get IRSA. No workload was \
+                     restarted; running pods keep what they have until the agent renews their credentials.",
+                    self.reality.unit.inside()
+                ),
+                RETRY,
+            )
+        })
+    }
+
+    /// The role that the annotation names once it is restored.
+    fn restored_role(&self) -> Option<&str> {
+        let noted = self
+            .reality
+            .breadcrumb
+            .as_ref()
+            .and_then(Breadcrumb::role_arn);
+        self.reality
+            .service_account()
+            .and_then(|account| account.role_arn())
+            .or(noted)
+    }
+
+    /// Restarts what uses Pod Identity: its credentials end when the agent renews them.
+    async fn restart(&self, diagnostics: &mut Diagnostics) -> Result<(), Diagnostic> {
+        let unit = &self.reality.unit;
+        let (timeout, pause) = rollout_times(self.prior);
+        let marker = format!(
+            "rollback-{}",
+            self.prior.association_id.as_deref().unwrap_or_default()
+        );
+        let report = rollout::restart(
+            self.context,
+            Target {
+                cluster: &unit.cluster,
+                namespace: &unit.namespace,
+                service_account: &unit.service_account,
+            },
+            PodCredentials::WebIdentity,
+            &marker,
+            &Rollout { timeout, pause },
+        )
+        .await
+        .map_err(|stopped| {
+            stopped.into_diagnostic(
+                ROLLING_BACK,
+                &format!(
+                    "The rollback of the {} stopped half-way: new pods get IRSA, but not all running pods were restarted. \
+                     Those that were not lose their credentials when the agent renews them, three to six hours after they were \
+                     first given. {RETRY}",
+                    unit.inside()
+                ),
+                &unit.namespace,
+                PodCredentials::WebIdentity,
+            )
+        })?;
+        let stranded: Vec<String> = report
+            .manual
+            .iter()
+            .flat_map(|manual| {
+                let workload = &manual.workload;
+                manual
+                    .pods
+                    .iter()
+                    .map(move |pod| format!("{pod} ({workload})"))
+            })
+            .collect();
+        if !stranded.is_empty() {
+            diagnostics.warning(
+                "Some pods still use Pod Identity",
+                format!(
+                    "The {} is back on IRSA, but these pods cannot be restarted by the provider: {}. They lose their credentials \
+                     when the agent renews them, three to six hours after they were first given: restart them before.",
+                    unit.inside(),
+                    stranded.join(", ")
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes our statement away, last of all.
+    async fn revoke_trust(&self, diagnostics: &mut Diagnostics) -> Result<(), Diagnostic> {
+        let (Some(role), Some(grant)) = (
+            self.reality.role_info(),
+            prior_grant(self.context, self.prior, &self.reality.unit),
+        ) else {
+            return Ok(());
+        };
+        if self.verifies_trust() {
+            return Ok(());
+        }
+        if let Some(why) = self.still_needed(&grant, &role.arn).await? {
+            diagnostics.warning(
+                "Trust in EKS Pod Identity stays",
+                format!(
+                    "The statement of the scope {:?} in the trust policy of {} is left, because {why}. Remove it by hand once \
+                     nothing needs it.",
+                    grant.scope.as_str(),
+                    role.arn
+                ),
+            );
+            return Ok(());
+        }
+        trust::revoke(self.context, &role.name, &grant, TRUST_TIMEOUT)
+            .await
+            .map(drop)
+    }
+
+    fn verifies_trust(&self) -> bool {
+        self.prior
+            .trust
+            .known()
+            .is_some_and(|trust| trust.mode.as_deref() == Some(super::schema::TRUST_VERIFY))
+    }
+
+    /// Why a statement that serves more than one service account has to stay.
+    async fn still_needed(&self, grant: &Grant, role: &str) -> Result<Option<String>, Diagnostic> {
+        match grant.scope {
+            Scope::ServiceAccount => Ok(None),
+            Scope::Account | Scope::None => {
+                Ok(Some("other clusters of the account may use it".to_owned()))
+            }
+            Scope::Cluster => {
+                let user = self.other_user(role).await.map_err(|error| {
+                    error.into_diagnostic(
+                        ROLLING_BACK,
+                        "Whether other associations use the role could not be found out.",
+                        RETRY,
+                    )
+                })?;
+                Ok(user.map(|user| format!("the service account {user} uses the role too")))
+            }
+        }
+    }
+
+    /// Another service account of the cluster with an association with the role.
+    async fn other_user(&self, role: &str) -> Result<Option<String>, AwsError> {
+        let unit = &self.reality.unit;
+        let others: BTreeMap<String, String> = association::list(self.context, &unit.cluster)
+            .await?
+            .iter()
+            .filter(|other| {
+                other.namespace != unit.namespace || other.service_account != unit.service_account
+            })
+            .map(|other| {
+                let user = format!("{}/{}", other.namespace, other.service_account);
+                (other.id.clone(), user)
+            })
+            .collect();
+        let ids = others.keys().cloned();
+        let described = association::describe_all(self.context, &unit.cluster, ids).await?;
+        Ok(described
+            .into_iter()
+            .find(|(_, other)| equivalent_arns(&other.role_arn, role))
+            .and_then(|(id, _)| others.get(&id).cloned()))
+    }
+}
+
+/// Puts the trust in the OIDC subject back, if it was retired.
+pub(super) async fn restore_trust(
+    context: &Context<ProviderData>,
+    reality: &Reality,
+    prior: &Migration,
+) -> Result<(), Diagnostic> {
+    let (Some(role), Some(subject), Some(before)) = (
+        reality.role_info(),
+        reality.subject(),
+        original_text(prior, reality.breadcrumb.as_ref()),
+    ) else {
+        return Ok(());
+    };
+    trust::restore(context, &role.name, &subject, &before, TRUST_TIMEOUT)
+        .await
+        .map(drop)
+}
+
+/// Puts the annotations back, if they were retired.
+pub(super) async fn restore_annotations(
+    context: &Context<ProviderData>,
+    api: &ClusterApi,
+    reality: &Reality,
+) -> Result<(), Diagnostic> {
+    if reality.service_account().is_none() {
+        return Ok(());
+    }
+    service_account::restore_annotations(
+        &context.cancel,
+        api,
+        &reality.unit.namespace,
+        &reality.unit.service_account,
+    )
+    .await
+    .map(drop)
+    .map_err(|error| {
+        error.into_diagnostic(
+            ROLLING_BACK,
+            &format!(
+                "The role annotation of the {} was not put back. Pods keep using Pod Identity.",
+                reality.unit.inside()
+            ),
+        )
+    })
+}
+
+fn original_text(prior: &Migration, breadcrumb: Option<&Breadcrumb>) -> Option<String> {
+    breadcrumb
+        .and_then(|breadcrumb| breadcrumb.trust_policy.clone())
+        .or_else(|| prior.trust_policy_before.known().cloned())
+}
+
+fn original(prior: &Migration, breadcrumb: Option<&Breadcrumb>) -> Option<Document> {
+    Document::parse(&original_text(prior, breadcrumb)?).ok()
+}
+
+/// The grant that a state was made with.
+pub(super) fn prior_grant(
+    context: &Context<ProviderData>,
+    prior: &Migration,
+    unit: &Unit,
+) -> Option<Grant> {
+    let arn = ClusterArn::parse(prior.cluster_arn.as_deref()?).ok()?;
+    let mut grant = Grant::new(arn, &unit.namespace, &unit.service_account);
+    grant.scope = scope_of(prior);
+    grant.session_tags = prior.disable_session_tags != Attr::Known(true);
+    grant.service_principal = context.provider.service_principal().into_known()?;
+    Some(grant)
+}
+
+/// The cluster is gone, and everything in it: only the role's trust is left.
+async fn without_cluster(
+    context: &Context<ProviderData>,
+    prior: &Migration,
+    unit: &Unit,
+) -> Result<(), Diagnostic> {
+    let role = prior
+        .role_arn
+        .as_deref()
+        .and_then(|arn| RoleArn::parse(arn).ok());
+    let (Some(role), Some(grant)) = (role, prior_grant(context, prior, unit)) else {
+        return Ok(());
+    };
+    if matches!(grant.scope, Scope::Account | Scope::None) {
+        return Ok(());
+    }
+    match context
+        .provider
+        .read_role(&context.cancel, &role.name)
+        .await
+    {
+        Ok(Some(_)) => trust::revoke(context, &role.name, &grant, TRUST_TIMEOUT)
+            .await
+            .map(drop),
+        Ok(None) => Ok(()),
+        Err(error) if error.kind() == AwsErrorKind::Cancelled => {
+            Err(error.into_diagnostic(ROLLING_BACK, "The trust policy was not looked at.", RETRY))
+        }
+        Err(error) => Err(error.into_diagnostic(
+            ROLLING_BACK,
+            &format!("The role {} could not be read.", role.name),
+            RETRY,
+        )),
+    }
+}

@@ -1,0 +1,861 @@
+//! From IRSA to Pod Identity. What gives comes first, what takes away last; the state is true after every step, and a
+//! step finds out by itself whether there is anything left to do.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
+
+use crate::aws::retry::human_duration;
+use crate::aws::tags::to_map;
+use crate::cty::Value;
+use crate::framework::diagnostic::{Diagnostic, Diagnostics};
+use crate::framework::model::{Attr, IntoValue};
+use crate::framework::{Context, Private};
+use crate::kubernetes::ClusterApi;
+use crate::migration::facts::{AssociationFacts, PodCredentials, RoleFacts, Settings};
+use crate::migration::phase::Phase;
+use crate::migration::steps::association::{self, Wanted};
+use crate::migration::steps::injection::{self, Expected, NotProven, Propagation};
+use crate::migration::steps::rollout::{self, Rollout, Target};
+use crate::migration::steps::service_account::NotChanged;
+use crate::migration::steps::{service_account, trust};
+use crate::policy::{
+    Document, Grant, GrantChange, Subject, equivalent, equivalent_arns, web_identity_trusts,
+};
+use crate::provider::ProviderData;
+
+use super::MIGRATING;
+use super::plan::{
+    Left, finding_models, phase_of, remaining_soak, same_arn, stop_for, workload_models,
+};
+use super::reality::{Blind, Freshness, Reality, look};
+use super::schema::Migration;
+use super::unit::{Unit, propagation, rollout_times, settings, soak};
+
+/// How long trust policies may take to be visible.
+const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+/// How often pods are looked at while they soak or end.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// One run of a migration, for a create or an update.
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context<ProviderData>,
+    /// The plan.
+    pub(super) plan: Migration,
+    /// Whether the configuration names the role.
+    pub(super) role_configured: bool,
+    /// The state before; `None` for a create.
+    pub(super) prior: Option<Migration>,
+    /// Where the state is kept, after every step.
+    pub(super) state: &'a mut Value,
+    pub(super) private: &'a mut Private,
+    pub(super) diagnostics: &'a mut Diagnostics,
+    pub(super) timeout: Duration,
+}
+
+/// What a run works with once it has looked.
+struct Work {
+    unit: Unit,
+    settings: Settings,
+    reality: Reality,
+    api: std::sync::Arc<ClusterApi>,
+    grant: Grant,
+    role_name: String,
+    target: Phase,
+}
+
+impl Run<'_> {
+    /// Goes as far as the plan says.
+    pub(super) async fn go(mut self) -> Result<(), Diagnostic> {
+        let began = Instant::now();
+        let unit = Unit::of(&self.plan).ok_or_else(|| {
+            Diagnostic::provider_bug("A migration is applied without its service account.")
+        })?;
+        let provider = std::sync::Arc::clone(&self.context.provider);
+        let _alone = provider.migrations().work_on(&unit.id()).await;
+        let mut work = self.prepare(unit).await?;
+        provider.migrations().migrate(&work.unit.id());
+        self.forgive(&work).await?;
+
+        let mut now = self.known();
+        self.trust(&mut work, &mut now).await?;
+        self.association(&mut work, &mut now).await?;
+        self.injection(&work, &mut now).await?;
+        self.rollout(&work, &mut now).await?;
+        self.verify(&mut work, &mut now).await?;
+        if work.target == Phase::Retired {
+            self.soak(&mut work, &now, began).await?;
+            self.retire(&work, &mut now).await?;
+        }
+        self.old_role(&work).await;
+        self.finish(&work, now)
+    }
+
+    /// Looks at everything, and stops if something moved since the plan or speaks against going on.
+    async fn prepare(&mut self, unit: Unit) -> Result<Work, Diagnostic> {
+        let context = self.context;
+        let settings =
+            settings(&context.provider, &self.plan, self.role_configured).ok_or_else(|| {
+                Diagnostic::provider_bug("A migration is applied with unknown arguments.")
+            })?;
+        let role = self.plan.role_arn.known().cloned();
+        let reality = look(context, &unit, role.as_deref(), Freshness::Now)
+            .await
+            .map_err(|blind| blind_at_apply(&unit, blind))?;
+        self.refuse_what_moved(&reality, &unit, &settings)?;
+        let mut findings = reality.findings(&settings);
+        let before = self.prior.as_ref().map_or(Phase::NotStarted, phase_of);
+        let target = self
+            .plan
+            .phase
+            .as_deref()
+            .and_then(|phase| phase.parse().ok())
+            .unwrap_or_else(|| {
+                super::plan::target(
+                    &settings,
+                    Left::of(&reality),
+                    soak(&self.plan) < self.timeout,
+                )
+            });
+        // A change that does not take the migration any further needs no further check of what is done already.
+        if target <= before {
+            findings.clear();
+        }
+        let mut stop = Diagnostics::new();
+        stop_for(&unit, &self.plan, &findings, &mut stop);
+        if let Some(diagnostic) = stop.iter().next() {
+            return Err(diagnostic.clone());
+        }
+        let info = match &reality.role {
+            RoleFacts::Found(role) => role.clone(),
+            other => {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "The role of the {} cannot be used ({}), so nothing was changed.",
+                        unit.inside(),
+                        other.arn().unwrap_or("none is named")
+                    ),
+                )
+                .at("role_arn"));
+            }
+        };
+        let principal = context
+            .provider
+            .service_principal()
+            .into_known()
+            .ok_or_else(|| {
+                Diagnostic::provider_bug("The service principal is not known at apply time.")
+            })?;
+        let grant = reality.grant(&settings, &principal).ok_or_else(|| {
+            Diagnostic::error(
+                MIGRATING,
+                format!(
+                    "EKS gives the cluster {:?} the ARN {:?}, which is not one of a cluster.",
+                    unit.cluster, reality.cluster.cluster.arn
+                ),
+            )
+        })?;
+        let api = context
+            .provider
+            .kubernetes_api(&context.cancel, &unit.cluster)
+            .await
+            .map_err(|error| {
+                error.into_diagnostic(
+                    MIGRATING,
+                    &format!(
+                        "The Kubernetes API of the cluster {:?} cannot be used.",
+                        unit.cluster
+                    ),
+                    "",
+                )
+            })?;
+        let (blockers, warnings) = finding_models(&reality.findings(&settings));
+        let plan = &mut self.plan;
+        fill(&mut plan.id, || unit.id());
+        fill(&mut plan.role_arn, || info.arn.clone());
+        fill(&mut plan.cluster_arn, || {
+            reality.cluster.cluster.arn.clone()
+        });
+        if plan.issuer.is_unknown() {
+            plan.issuer = Attr::from(reality.subject().map(|subject| subject.issuer.name()));
+        }
+        fill(&mut plan.blockers, || blockers);
+        fill(&mut plan.warnings, || warnings);
+        fill(&mut plan.trust_policy_before, || {
+            original_trust(&reality, &grant, &info.assume_role_policy)
+        });
+        Ok(Work {
+            role_name: info.name.clone(),
+            unit,
+            settings,
+            reality,
+            api,
+            grant,
+            target,
+        })
+    }
+
+    /// Stops if the plan was made of something else than what is there now.
+    fn refuse_what_moved(
+        &self,
+        reality: &Reality,
+        unit: &Unit,
+        settings: &Settings,
+    ) -> Result<(), Diagnostic> {
+        let mut moved = Vec::new();
+        if self.prior.is_none()
+            && !self.role_configured
+            && let (Some(planned), Some(annotation)) = (
+                self.plan.role_arn.as_deref(),
+                reality
+                    .service_account()
+                    .and_then(|account| account.role_arn()),
+            )
+            && !equivalent_arns(planned, annotation)
+        {
+            moved.push(format!(
+                "the annotation eks.amazonaws.com/role-arn: planned with {planned}, now {annotation}"
+            ));
+        }
+        if let (None, Some(planned), Some(document)) = (
+            &self.prior,
+            self.plan.trust_policy_before.as_deref(),
+            reality.trust(),
+        ) && let Ok(before) = Document::parse(planned)
+            && !settings.verify_trust
+            && reality.breadcrumb.is_none()
+            && !same_but_for_migrations(&before, &document, reality.subject().as_ref())
+        {
+            moved.push(format!(
+                "the trust policy of {}: planned with {planned}, now {}",
+                reality.role.arn().unwrap_or_default(),
+                document.to_json()
+            ));
+        }
+        if let (None, Some(planned)) = (&self.prior, self.plan.association_id.as_deref())
+            && reality
+                .association
+                .as_ref()
+                .is_none_or(|association| association.id != planned)
+        {
+            moved.push(format!("the association {planned}, which is gone"));
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        Err(Diagnostic::error(
+            "Reality moved between plan and apply",
+            format!(
+                "For the {}, this has changed since the plan was made:\n  - {}\n\nNothing was done. Plan again, and look at the \
+                 new plan.",
+                unit.inside(),
+                moved.join("\n  - ")
+            ),
+        ))
+    }
+
+    /// Puts back what was retired and is no longer to be.
+    async fn forgive(&mut self, work: &Work) -> Result<(), Diagnostic> {
+        let Some(prior) = &self.prior else {
+            return Ok(());
+        };
+        if phase_of(prior) != Phase::Retired {
+            return Ok(());
+        }
+        let had = |flag: fn(&super::schema::RetireModel) -> &Attr<bool>| {
+            prior.retire.known().map(flag) == Some(&Attr::Known(true))
+        };
+        if had(|retire| &retire.trust) && !work.settings.retire_trust {
+            super::backward::restore_trust(self.context, &work.reality, prior).await?;
+        }
+        if had(|retire| &retire.annotation) && !work.settings.retire_annotation {
+            super::backward::restore_annotations(self.context, &work.api, &work.reality).await?;
+            let noted = work
+                .reality
+                .breadcrumb
+                .as_ref()
+                .and_then(|breadcrumb| breadcrumb.trust_policy.as_deref());
+            if let (Some(noted), true) = (noted, work.settings.retire_trust) {
+                service_account::note_trust(
+                    &self.context.cancel,
+                    &work.api,
+                    &work.unit.namespace,
+                    &work.unit.service_account,
+                    noted,
+                )
+                .await
+                .map_err(|error| not_retired(work, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the state says before the run.
+    fn known(&self) -> Migration {
+        self.prior.clone().unwrap_or_default()
+    }
+
+    /// Saves what has been reached.
+    fn save(&mut self, now: &Migration, phase: Phase) {
+        let mut state = self.plan.clone();
+        state.phase = phase.as_str().into();
+        settle(&mut state, now);
+        *self.state = state.into_value();
+    }
+
+    async fn trust(&mut self, work: &mut Work, now: &mut Migration) -> Result<(), Diagnostic> {
+        let context = self.context;
+        if work.settings.verify_trust {
+            trust::verify(context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
+            if let Some(role) = trust::current(context, &work.role_name).await? {
+                now.trust_policy_after = Attr::Known(role.assume_role_policy.clone());
+            }
+        } else {
+            let granting =
+                trust::grant(context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
+            if let GrantChange::Added { sid } | GrantChange::Merged { sid } = &granting.change {
+                tracing::info!(
+                    role = work.role_name,
+                    sid,
+                    "trust in EKS Pod Identity added"
+                );
+            }
+            now.trust_policy_after = Attr::Known(granting.after);
+        }
+        let reached = self.reached(Phase::TrustAdded);
+        self.save(now, reached);
+        Ok(())
+    }
+
+    async fn association(
+        &mut self,
+        work: &mut Work,
+        now: &mut Migration,
+    ) -> Result<(), Diagnostic> {
+        let context = self.context;
+        let wanted = Wanted {
+            cluster: work.unit.cluster.clone(),
+            namespace: work.unit.namespace.clone(),
+            service_account: work.unit.service_account.clone(),
+            role_arn: self.plan.role_arn.as_deref().unwrap_or_default().to_owned(),
+            target_role_arn: work.settings.target_role_arn.clone(),
+            disable_session_tags: work.settings.disable_session_tags,
+            policy: work.settings.policy.clone(),
+            tags: to_map(&self.plan.tags_all),
+            client_request_token: None,
+        };
+        let adopted_before = self
+            .prior
+            .as_ref()
+            .is_some_and(|prior| prior.association_adopted == Attr::Known(true));
+        let facts: AssociationFacts = match &work.reality.association {
+            Some(existing) if existing.is_migrations() => {
+                association::update(context, &existing.id, &wanted, self.timeout).await?
+            }
+            // Somebody else's, which preflight has compared with what is wanted.
+            Some(existing) if work.settings.adopt_existing_association || adopted_before => {
+                existing.clone()
+            }
+            Some(existing) => {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "{} has the association {} with the role {}, which this migration did not create.",
+                        work.unit.describe(),
+                        existing.id,
+                        existing.role_arn
+                    ),
+                ));
+            }
+            None => association::create(context, &wanted, self.timeout).await?,
+        };
+        now.association_id = Attr::Known(facts.id.clone());
+        now.association_arn = Attr::Known(facts.arn.clone());
+        now.association_adopted = Attr::Known(!facts.is_migrations());
+        work.reality.association = Some(facts);
+        let reached = self.reached(Phase::Associated);
+        self.save(now, reached);
+        Ok(())
+    }
+
+    /// At least `phase`, or what an earlier apply had reached already with the same association.
+    fn reached(&self, phase: Phase) -> Phase {
+        self.prior
+            .as_ref()
+            .map_or(phase, |prior| phase_of(prior).max(phase))
+    }
+
+    async fn injection(&mut self, work: &Work, now: &mut Migration) -> Result<(), Diagnostic> {
+        let proven = self
+            .prior
+            .as_ref()
+            .is_some_and(|prior| phase_of(prior) >= Phase::Propagated);
+        if !proven {
+            let (consecutive, interval, timeout) = propagation(&self.plan);
+            injection::wait(
+                &self.context.cancel,
+                &work.api,
+                &work.unit.namespace,
+                &work.unit.service_account,
+                &Expected::PodIdentity,
+                &Propagation {
+                    consecutive,
+                    interval,
+                    timeout,
+                },
+            )
+            .await
+            .map_err(|error| not_proven(work, &error))?;
+        }
+        let reached = self.reached(Phase::Propagated);
+        self.save(now, reached);
+        Ok(())
+    }
+
+    async fn rollout(&mut self, work: &Work, now: &mut Migration) -> Result<(), Diagnostic> {
+        if !work.settings.restart || work.target < Phase::RolledOut {
+            return Ok(());
+        }
+        let (timeout, pause) = rollout_times(&self.plan);
+        let marker = now.association_id.as_deref().unwrap_or_default().to_owned();
+        rollout::restart(
+            self.context,
+            Target {
+                cluster: &work.unit.cluster,
+                namespace: &work.unit.namespace,
+                service_account: &work.unit.service_account,
+            },
+            PodCredentials::PodIdentity,
+            &marker,
+            &Rollout { timeout, pause },
+        )
+        .await
+        .map_err(|stopped| {
+            stopped.into_diagnostic(
+                MIGRATING,
+                &format!(
+                    "The migration of the {} stopped half-way. Both ways to credentials work, so nothing is broken by that. {RETRY}",
+                    work.unit.inside()
+                ),
+                &work.unit.namespace,
+                PodCredentials::PodIdentity,
+            )
+        })?;
+        let reached = self.reached(Phase::RolledOut);
+        self.save(now, reached);
+        Ok(())
+    }
+
+    /// Sees that every pod uses Pod Identity, as far as the plan says so, and that the trust is still there: another
+    /// process may have written the policy at the same moment.
+    async fn verify(&mut self, work: &mut Work, now: &mut Migration) -> Result<(), Diagnostic> {
+        if !work.settings.verify_trust {
+            let granting =
+                trust::grant(self.context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
+            now.trust_policy_after = Attr::Known(granting.after);
+        }
+        let (timeout, _) = rollout_times(&self.plan);
+        let deadline = Instant::now() + timeout;
+        loop {
+            work.reality = self.look_again(work).await?;
+            let left: Vec<String> = work
+                .reality
+                .left_behind()
+                .iter()
+                .map(|pod| format!("{} ({} {})", pod.name, pod.workload.kind, pod.workload.name))
+                .collect();
+            if left.is_empty() {
+                break;
+            }
+            if work.target < Phase::Verified {
+                self.diagnostics.warning(
+                    "Some pods still use IRSA",
+                    format!(
+                        "{} is on Pod Identity for new pods. These still use IRSA, which keeps working: {}. They move when \
+                         something replaces them.",
+                        work.unit.describe(),
+                        left.join(", ")
+                    ),
+                );
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "These pods of the {} still use IRSA after {}: {}. Nothing was retired, and IRSA keeps working for \
+                         them.\n\nRestart them, or let them end. {RETRY}",
+                        work.unit.inside(),
+                        human_duration(timeout),
+                        left.join(", ")
+                    ),
+                ));
+            }
+            self.pause(LOOK_INTERVAL.min(deadline.saturating_duration_since(Instant::now())))
+                .await?;
+        }
+        if now.verified_at.is_null() {
+            now.verified_at = Attr::Known(timestamp());
+        }
+        let reached = self.reached(Phase::Verified);
+        self.save(now, reached);
+        Ok(())
+    }
+
+    async fn look_again(&self, work: &Work) -> Result<Reality, Diagnostic> {
+        look(
+            self.context,
+            &work.unit,
+            self.plan.role_arn.as_deref(),
+            Freshness::Now,
+        )
+        .await
+        .map_err(|blind| blind_at_apply(&work.unit, blind))
+    }
+
+    /// Waits until all pods have been on Pod Identity for long enough, and have been well.
+    async fn soak(
+        &mut self,
+        work: &mut Work,
+        now: &Migration,
+        began: Instant,
+    ) -> Result<(), Diagnostic> {
+        let remaining = remaining_soak(now, soak(&self.plan));
+        if remaining.is_zero() {
+            return Ok(());
+        }
+        let left = self.timeout.saturating_sub(began.elapsed());
+        if remaining > left {
+            return Err(Diagnostic::error(
+                MIGRATING,
+                format!(
+                    "All pods of the {} are on Pod Identity, but soak_duration asks for another {} before anything is retired, and \
+                     this operation may only take another {}. {RETRY}",
+                    work.unit.inside(),
+                    human_duration(remaining),
+                    human_duration(left)
+                ),
+            ));
+        }
+        let restarts = |reality: &Reality| -> i64 { reality.pods().map(|pod| pod.restarts).sum() };
+        let before = restarts(&work.reality);
+        let deadline = Instant::now() + remaining;
+        while Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.pause(LOOK_INTERVAL.min(left)).await?;
+        }
+        work.reality = self.look_again(work).await?;
+        let unready: Vec<&str> = work
+            .reality
+            .pods()
+            .filter(|pod| !pod.ready && !pod.terminating)
+            .map(|pod| pod.name.as_str())
+            .collect();
+        let left = work.reality.left_behind();
+        if !left.is_empty() || !unready.is_empty() || restarts(&work.reality) > before {
+            return Err(Diagnostic::error(
+                MIGRATING,
+                format!(
+                    "While the pods of the {} were watched before anything is retired, they did not all stay well: {} without Pod \
+                     Identity, not ready: {}, restarts: {}. Nothing was retired, and IRSA would still work.\n\nSee what is wrong \
+                     with them. {RETRY}",
+                    work.unit.inside(),
+                    left.len(),
+                    if unready.is_empty() {
+                        "none".to_owned()
+                    } else {
+                        unready.join(", ")
+                    },
+                    restarts(&work.reality) - before
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes away what `retire` asks for: the annotation first, the trust last.
+    async fn retire(&mut self, work: &Work, now: &mut Migration) -> Result<(), Diagnostic> {
+        let context = self.context;
+        let namespace = &work.unit.namespace;
+        let name = &work.unit.service_account;
+        if work.settings.retire_annotation {
+            service_account::retire_annotations(
+                &context.cancel,
+                &work.api,
+                namespace,
+                name,
+                work.reality
+                    .service_account()
+                    .and_then(|account| account.role_arn()),
+            )
+            .await
+            .map_err(|error| not_retired(work, &error))?;
+        }
+        if work.settings.retire_trust
+            && let Some(subject) = work.reality.subject()
+        {
+            let role = trust::current(context, &work.role_name).await?;
+            if let Some(role) = role
+                && let Ok(document) = Document::parse(&role.assume_role_policy)
+            {
+                let retired = subject.retire(&document);
+                if !retired.removed.is_empty() {
+                    // What is taken away is written down first, where a run that lost its state finds it.
+                    service_account::note_trust(
+                        &context.cancel,
+                        &work.api,
+                        namespace,
+                        name,
+                        &role.assume_role_policy,
+                    )
+                    .await
+                    .map_err(|error| not_retired(work, &error))?;
+                }
+                let retiring =
+                    trust::retire(context, &work.role_name, &subject, TRUST_TIMEOUT).await?;
+                if !retiring.remaining.is_empty() {
+                    self.diagnostics.warning(
+                        "Some trust in the OIDC subject stays",
+                        format!(
+                            "The trust policy of {} still lets the {} in by IRSA, through statements that serve more than this \
+                             service account (a pattern, or no condition on the subject). They are left as they are.",
+                            work.reality.role.arn().unwrap_or_default(),
+                            work.unit.inside()
+                        ),
+                    );
+                }
+                now.trust_policy_after = Attr::Known(retiring.after);
+            }
+        }
+        self.save(now, Phase::Retired);
+        Ok(())
+    }
+
+    /// Takes our statement from the role that was used before.
+    async fn old_role(&mut self, work: &Work) {
+        let Some(prior) = &self.prior else { return };
+        if same_arn(&prior.role_arn, &self.plan.role_arn) {
+            return;
+        }
+        let Some(old) = prior
+            .role_arn
+            .as_deref()
+            .and_then(|arn| crate::policy::RoleArn::parse(arn).ok())
+        else {
+            return;
+        };
+        if let Err(diagnostic) =
+            trust::revoke(self.context, &old.name, &work.grant, TRUST_TIMEOUT).await
+        {
+            self.diagnostics.warning(
+                "Trust of the former role stays",
+                format!(
+                    "The statement for EKS Pod Identity could not be taken from {}: {}",
+                    prior.role_arn.as_deref().unwrap_or_default(),
+                    diagnostic.detail
+                ),
+            );
+        }
+        self.diagnostics.warning(
+            "Running pods keep the former role for a while",
+            format!(
+                "The association of the {} has another role now. The agent gives running pods credentials of the former one \
+                 until it renews them, within six hours. Restart them if that is too long.",
+                work.unit.inside()
+            ),
+        );
+    }
+
+    fn finish(&mut self, work: &Work, now: Migration) -> Result<(), Diagnostic> {
+        Left::of(&work.reality).save(self.private);
+        if self.plan.workloads.is_known() {
+            let current = workload_models(&work.reality, false);
+            if let Attr::Known(workloads) = &mut self.plan.workloads {
+                for workload in workloads {
+                    let found = current
+                        .iter()
+                        .find(|found| found.kind == workload.kind && found.name == workload.name);
+                    let number = |value: Option<&Attr<i64>>| {
+                        Attr::Known(value.and_then(Attr::known).copied().unwrap_or_default())
+                    };
+                    if workload.pods.is_unknown() {
+                        workload.pods = number(found.map(|found| &found.pods));
+                    }
+                    if workload.pods_on_pod_identity.is_unknown() {
+                        workload.pods_on_pod_identity =
+                            number(found.map(|found| &found.pods_on_pod_identity));
+                    }
+                }
+            }
+        } else {
+            self.plan.workloads = Attr::Known(workload_models(&work.reality, false));
+        }
+        self.save(&now, work.target);
+        Ok(())
+    }
+
+    async fn pause(&self, duration: Duration) -> Result<(), Diagnostic> {
+        tokio::select! {
+            biased;
+            () = self.context.cancel.cancelled() => Err(Diagnostic::error(
+                MIGRATING,
+                format!("Terraform was asked to stop. Nothing is broken by that. {RETRY}"),
+            )),
+            () = tokio::time::sleep(duration) => Ok(()),
+        }
+    }
+}
+
+/// What every diagnostic of a half-way stop ends with.
+const RETRY: &str = "Apply again to go on from here: Terraform may show that as a replacement because it marks the resource as \
+                     tainted, but nothing is taken back. Destroy to go back to IRSA.";
+
+fn not_proven(work: &Work, error: &NotProven) -> Diagnostic {
+    error.into_diagnostic(
+        MIGRATING,
+        &format!(
+            "The association of the {} exists, but it is not proven that new pods get Pod Identity. The role trusts both ways, so \
+             pods have credentials either way; no workload was restarted.",
+            work.unit.inside()
+        ),
+        RETRY,
+    )
+}
+
+fn not_retired(work: &Work, error: &NotChanged) -> Diagnostic {
+    error.into_diagnostic(
+        MIGRATING,
+        &format!(
+            "All pods of the {} are on Pod Identity, but not everything of IRSA that was to be retired is. {RETRY}",
+            work.unit.inside()
+        ),
+    )
+}
+
+/// The trust policy before the migration, as far as it can still be told.
+pub(super) fn original_trust(reality: &Reality, grant: &Grant, text: &str) -> String {
+    if let Some(noted) = reality
+        .breadcrumb
+        .as_ref()
+        .and_then(|breadcrumb| breadcrumb.trust_policy.clone())
+    {
+        return noted;
+    }
+    let Ok(document) = Document::parse(text) else {
+        return text.to_owned();
+    };
+    let (without, changed) = grant.remove(&document);
+    if changed {
+        without.to_json()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Whether two trust policies differ in nothing but what migrations of other service accounts of the cluster add and take
+/// away: several instances may work on one role at a time.
+pub(super) fn same_but_for_migrations(a: &Document, b: &Document, own: Option<&Subject>) -> bool {
+    let rest = |document: &Document| {
+        let mut rest = document.clone();
+        rest.statements_mut().retain(|statement| {
+            !statement
+                .sid()
+                .is_some_and(crate::policy::grant::is_our_sid)
+        });
+        let Some(own) = own else { return rest };
+        let others: Vec<Subject> = web_identity_trusts(&rest)
+            .into_iter()
+            .chain(web_identity_trusts(a))
+            .chain(web_identity_trusts(b))
+            .filter(|trust| own.issuer.is(&trust.provider.issuer))
+            .flat_map(|trust| trust.subjects)
+            .filter(|subject| !subject.is_pattern && subject.text != own.text())
+            .filter_map(|subject| {
+                let (namespace, service_account) = subject.service_account()?;
+                Some(Subject {
+                    issuer: own.issuer.clone(),
+                    namespace: namespace.to_owned(),
+                    service_account: service_account.to_owned(),
+                })
+            })
+            .collect();
+        others
+            .iter()
+            .fold(rest, |rest, subject| subject.retire(&rest).document)
+    };
+    equivalent(&rest(a), &rest(b))
+}
+
+/// Gives unknown values of a state what is known by now, or null.
+fn settle(state: &mut Migration, now: &Migration) {
+    let text = |slot: &mut Attr<String>, value: &Attr<String>| {
+        if slot.is_unknown() {
+            *slot = match value {
+                Attr::Unknown => Attr::Null,
+                known => known.clone(),
+            };
+        }
+    };
+    text(&mut state.association_id, &now.association_id);
+    text(&mut state.association_arn, &now.association_arn);
+    text(&mut state.trust_policy_before, &now.trust_policy_before);
+    text(&mut state.verified_at, &now.verified_at);
+    if state.association_adopted.is_unknown() {
+        state.association_adopted = now.association_adopted.clone();
+    }
+    // The plan's text stays where it means the same.
+    match (&state.trust_policy_after, &now.trust_policy_after) {
+        (Attr::Unknown, Attr::Unknown) => state.trust_policy_after = Attr::Null,
+        (Attr::Unknown, known) => state.trust_policy_after = known.clone(),
+        _ => {}
+    }
+    if state.workloads.is_unknown() {
+        state.workloads = Attr::Null;
+    }
+    if let Attr::Known(workloads) = &mut state.workloads {
+        for workload in workloads {
+            for number in [&mut workload.pods, &mut workload.pods_on_pod_identity] {
+                if number.is_unknown() {
+                    *number = Attr::Null;
+                }
+            }
+        }
+    }
+}
+
+fn fill<T>(slot: &mut Attr<T>, value: impl FnOnce() -> T) {
+    if !slot.is_known() {
+        *slot = Attr::Known(value());
+    }
+}
+
+/// Why an apply does not begin.
+pub(super) fn blind_at_apply(unit: &Unit, blind: Blind) -> Diagnostic {
+    match blind {
+        Blind::NotYetKnown(why) => Diagnostic::provider_bug(format!(
+            "The provider's configuration is not known at apply time: {why}"
+        )),
+        Blind::NoCluster => Diagnostic::error(
+            MIGRATING,
+            format!(
+                "There is no EKS cluster {:?} in this region and account.",
+                unit.cluster
+            ),
+        )
+        .at("cluster_name"),
+        Blind::Failed(diagnostic) => diagnostic,
+    }
+}
+
+/// Now, in RFC 3339 format.
+pub(super) fn timestamp() -> String {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(0)
+        .unwrap_or(now)
+        .format(&Rfc3339)
+        // Formatting fails only outside of years 0 to 9999.
+        .unwrap_or_default()
+}

@@ -1,0 +1,719 @@
+//! What a plan shows: the trust policy before and after, the association, workloads, blockers and how far it will go.
+//!
+//! Terraform plans again when it applies, in a new process, and refuses to go on if a known value has changed (rules F1,
+//! F2). So the plan of a change is made of the refreshed state alone, and the plan of a new migration of what this
+//! process saw first: what other instances do to a shared role meanwhile does not show. Numbers that an autoscaler moves
+//! stay unknown.
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::cty::Path;
+use crate::framework::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::framework::model::{Attr, FromValue, IntoValue};
+use crate::framework::resource::{ModifyPlanRequest, ModifyPlanResponse};
+use crate::framework::timeouts::{self, Operation, format_duration};
+use crate::framework::{Context, Private};
+use crate::migration::facts::{PodCredentials, Restart, RoleFacts, Settings};
+use crate::migration::finding::{Code, Finding, Weight};
+use crate::migration::phase::Phase;
+use crate::policy::{
+    ClusterArn, Document, Grant, GrantChange, OidcIssuer, Subject, equivalent_json,
+};
+use crate::provider::ProviderData;
+
+use super::PLANNING;
+use super::forward::same_but_for_migrations;
+use super::reality::{Blind, Freshness, Reality, look};
+use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
+use super::unit::{Unit, ignores, retires, settings, soak, stopping};
+
+/// Key of private state: the unit that a plan creates. Terraform hands it to the deletion that is part of a replacement.
+pub(super) const PLANNED_UNIT: &str = "planned_unit";
+/// Key of private state: what a plan was made of, for the plan at apply time.
+pub(super) const PLANNED: &str = "planned";
+/// Key of private state: which pods did not use Pod Identity when that was last looked at.
+pub(super) const LEFT: &str = "left";
+
+/// Which pods do not use Pod Identity.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Left {
+    /// Pods of workloads that can be restarted.
+    pub(super) rolling: bool,
+    /// Other pods.
+    pub(super) manual: bool,
+}
+
+impl Left {
+    pub(super) fn of(reality: &Reality) -> Self {
+        let mut left = Self::default();
+        for pod in reality.left_behind() {
+            if reality.is_rolling(&pod.workload) {
+                left.rolling = true;
+            } else {
+                left.manual = true;
+            }
+        }
+        left
+    }
+
+    pub(super) fn save(self, private: &mut Private) {
+        private.set(
+            LEFT,
+            json!({"rolling": self.rolling, "manual": self.manual}),
+        );
+    }
+
+    fn load(private: &Private) -> Self {
+        let flag = |name: &str| {
+            private
+                .get(LEFT)
+                .and_then(|left| left.get(name))
+                .and_then(Json::as_bool)
+                .unwrap_or_default()
+        };
+        Self {
+            rolling: flag("rolling"),
+            manual: flag("manual"),
+        }
+    }
+}
+
+/// How far an apply can go.
+pub(super) fn target(settings: &Settings, left: Left, soak_fits: bool) -> Phase {
+    let all_move = !left.manual && (settings.restart || !left.rolling);
+    match (all_move, settings.restart) {
+        (false, false) => Phase::Propagated,
+        (false, true) => Phase::RolledOut,
+        (true, _) if retires(settings) && soak_fits => Phase::Retired,
+        (true, _) => Phase::Verified,
+    }
+}
+
+/// Plans a new migration.
+pub(super) async fn create(
+    context: &Context<ProviderData>,
+    request: &ModifyPlanRequest,
+    response: &mut ModifyPlanResponse,
+) -> Result<(), Diagnostic> {
+    let mut planned = Migration::from_value(&response.planned_state, &Path::root())?;
+    let Some(unit) = Unit::of(&planned) else {
+        return Ok(());
+    };
+    planned.id = Attr::Known(unit.id());
+    response.planned_private.set(PLANNED_UNIT, unit.id());
+    let role_config = request.config.get("role_arn");
+    let settings = settings(&context.provider, &planned, !role_config.is_null());
+    if role_config.is_unknown() || settings.is_none() {
+        response.planned_state = planned.into_value();
+        return Ok(());
+    }
+    let Some(settings) = settings else {
+        return Ok(());
+    };
+    let role = settings.role_arn.clone();
+    match look(context, &unit, role.as_deref(), Freshness::Cached).await {
+        Ok(reality) => {
+            let reality = reality.with_policies(context).await;
+            fill(context, &mut planned, &settings, reality, response);
+            if let Some(first) = &request.planned_private {
+                settle(first, &mut planned, response);
+            } else {
+                response.planned_private.set(PLANNED, remembered(&planned));
+            }
+        }
+        Err(blind) => response.diagnostics.push(not_seen(&unit, blind)),
+    }
+    response.planned_state = planned.into_value();
+    Ok(())
+}
+
+/// The warning for a plan without a look at the cluster. An apply looks again, and stops if it still cannot.
+fn not_seen(unit: &Unit, blind: Blind) -> Diagnostic {
+    let why = match blind {
+        Blind::NotYetKnown(why) => why,
+        Blind::NoCluster => format!("there is no cluster {:?}", unit.cluster),
+        Blind::Failed(diagnostic) => diagnostic.detail,
+    };
+    Diagnostic::warning(
+        "Migration planned without a look at the cluster",
+        format!(
+            "The plan for the {} could not be checked, so most of it is known only after apply. The apply looks again, and \
+             changes nothing before every check has passed.\n\n{why}",
+            unit.inside()
+        ),
+    )
+}
+
+/// Fills in what reality tells.
+fn fill(
+    context: &Context<ProviderData>,
+    planned: &mut Migration,
+    settings: &Settings,
+    mut reality: Reality,
+    response: &mut ModifyPlanResponse,
+) {
+    let provider = &context.provider;
+    if let RoleFacts::Found(role) = &reality.role {
+        let first = provider.migrations().first_seen(role);
+        reality.role = RoleFacts::Found(first);
+    }
+    let findings = reality.findings(settings);
+    report(&reality.unit, planned, &findings, &mut response.diagnostics);
+    let (blockers, warnings) = finding_models(&findings);
+    planned.blockers = Attr::Known(blockers);
+    planned.warnings = Attr::Known(warnings);
+    planned.cluster_arn = Attr::Known(reality.cluster.cluster.arn.clone());
+    planned.issuer = Attr::from(reality.subject().map(|subject| subject.issuer.name()));
+    if !planned.role_arn.is_known()
+        && let Some(arn) = reality.role.arn()
+    {
+        planned.role_arn = arn.into();
+    }
+    if let Some(association) = reality.own_association() {
+        planned.association_id = Attr::Known(association.id.clone());
+        planned.association_arn = Attr::Known(association.arn.clone());
+        planned.association_adopted = Attr::Known(!association.is_migrations());
+    } else {
+        planned.association_adopted = Attr::Known(false);
+    }
+    planned.workloads = Attr::Known(workload_models(&reality, true));
+    let left = Left::of(&reality);
+    let timeout = timeouts::of(&planned.clone().into_value(), Operation::Create, &TIMEOUTS);
+    let soak = soak(planned);
+    let phase = target(settings, left, soak < timeout);
+    planned.phase = phase.as_str().into();
+    planned.verified_at = if phase >= Phase::Verified {
+        Attr::Unknown
+    } else {
+        Attr::Null
+    };
+    waiting(
+        &reality.unit,
+        settings,
+        left,
+        soak,
+        timeout,
+        &mut response.diagnostics,
+    );
+
+    let changed_in_this_run = reality
+        .role_info()
+        .is_some_and(|role| provider.planned_trusts().of(&role.name).is_some());
+    let principal = provider.service_principal();
+    let (Some(document), Some(principal), false) =
+        (reality.trust(), principal.as_deref(), changed_in_this_run)
+    else {
+        return;
+    };
+    let Some(grant) = reality.grant(settings, principal) else {
+        return;
+    };
+    let text = reality
+        .role_info()
+        .map(|role| role.assume_role_policy.clone())
+        .unwrap_or_default();
+    let retire = settings.retire_trust && phase == Phase::Retired;
+    let retired = reality.subject().filter(|_| retire);
+    if settings.verify_trust && !reality.trusts(&grant) {
+        response.diagnostics.warning(
+            "Role does not trust EKS Pod Identity yet",
+            format!(
+                "trust.mode is \"verify\", and the trust policy of {} does not let EKS Pod Identity in for the {}. If this run \
+                 changes that policy first, there is nothing to do; otherwise the apply will stop before it changes anything. \
+                 The function merge_trust_policy gives the policy that is needed.",
+                reality.role.arn().unwrap_or_default(),
+                reality.unit.inside()
+            ),
+        );
+        return;
+    }
+    let before = reality
+        .breadcrumb
+        .as_ref()
+        .and_then(|breadcrumb| breadcrumb.trust_policy.clone())
+        .unwrap_or_else(|| {
+            let (without, changed) = grant.remove(&document);
+            if changed { without.to_json() } else { text }
+        });
+    planned.trust_policy_before = Attr::Known(before);
+    let granted = if settings.verify_trust {
+        Ok(document)
+    } else {
+        grant.add(&document).map(|granted| granted.document)
+    };
+    if let Ok(granted) = granted {
+        planned.trust_policy_after = Attr::Known(after(&granted, retired.as_ref()));
+    }
+}
+
+fn after(granted: &Document, retire: Option<&Subject>) -> String {
+    retire.map_or_else(
+        || granted.to_json(),
+        |subject| subject.retire(granted).document.to_json(),
+    )
+}
+
+/// Plans a change of a migration from its refreshed state alone.
+pub(super) fn update(
+    context: &Context<ProviderData>,
+    request: &ModifyPlanRequest,
+    response: &mut ModifyPlanResponse,
+) -> Result<(), Diagnostic> {
+    let prior = Migration::from_value(&request.prior_state, &Path::root())?;
+    let mut planned = Migration::from_value(&response.planned_state, &Path::root())?;
+    if request.prior_state == response.planned_state && prior.phase.is_null() {
+        return Ok(());
+    }
+    let role_configured = !request.config.get("role_arn").is_null();
+    let Some(settings) = settings(&context.provider, &planned, role_configured) else {
+        planned.phase = Attr::Unknown;
+        planned.verified_at = Attr::Unknown;
+        planned.trust_policy_after = Attr::Unknown;
+        response.planned_state = planned.into_value();
+        return Ok(());
+    };
+    let base = phase_of(&prior);
+    let left = Left::load(&request.prior_private);
+    let timeout = timeouts::of(&response.planned_state, Operation::Update, &TIMEOUTS);
+    let remaining = remaining_soak(&prior, soak(&planned));
+    let reachable = target(&settings, left, remaining < timeout);
+    let role_changes = !same_arn(&prior.role_arn, &planned.role_arn);
+    let association_changes = role_changes
+        || prior.target_role_arn != planned.target_role_arn
+        || prior.disable_session_tags != planned.disable_session_tags
+        || prior.policy != planned.policy;
+    // Nothing is a step back but putting back what was retired.
+    let phase = if base == Phase::Retired && !retires(&settings) {
+        Phase::Verified
+    } else {
+        base.max(reachable)
+    };
+    let retires_more =
+        phase == Phase::Retired && (base != Phase::Retired || prior.retire != planned.retire);
+    let restores = base == Phase::Retired && prior.retire != planned.retire;
+    planned.phase = phase.as_str().into();
+    if phase > base {
+        let blockers = models_to_findings(&prior.blockers);
+        stop_for(
+            &unit_of(&planned)?,
+            &planned,
+            &blockers,
+            &mut response.diagnostics,
+        );
+    }
+    if base < Phase::Verified || reachable < Phase::Retired {
+        waiting(
+            &unit_of(&planned)?,
+            &settings,
+            left,
+            remaining,
+            timeout,
+            &mut response.diagnostics,
+        );
+    }
+    if phase >= Phase::Verified && prior.verified_at.is_null() {
+        planned.verified_at = Attr::Unknown;
+    }
+    if base < Phase::Associated {
+        planned.association_id = Attr::Unknown;
+        planned.association_arn = Attr::Unknown;
+        planned.association_adopted = Attr::Unknown;
+    }
+    if role_changes {
+        planned.trust_policy_before = Attr::Unknown;
+        planned.trust_policy_after = Attr::Unknown;
+    } else if phase != base || association_changes || retires_more || restores {
+        planned.trust_policy_after = trust_after(
+            context,
+            &prior,
+            &planned,
+            &settings,
+            restores,
+            retires_more && settings.retire_trust,
+        );
+    }
+    response.planned_state = planned.into_value();
+    Ok(())
+}
+
+/// What the trust policy will be, from what it is; unknown if that cannot be told without asking.
+fn trust_after(
+    context: &Context<ProviderData>,
+    prior: &Migration,
+    planned: &Migration,
+    settings: &Settings,
+    restores: bool,
+    retires: bool,
+) -> Attr<String> {
+    let computed = || {
+        let unit = unit_of(planned).ok()?;
+        let text = prior.trust_policy_after.as_deref()?;
+        let document = Document::parse(text).ok()?;
+        let principal = context.provider.service_principal().into_known()?;
+        let arn = ClusterArn::parse(prior.cluster_arn.as_deref()?).ok()?;
+        let mut grant = Grant::new(arn, &unit.namespace, &unit.service_account);
+        grant.scope = settings.scope;
+        grant.session_tags = !settings.disable_session_tags;
+        grant.service_principal = principal;
+        let granted = if settings.verify_trust {
+            let covered = matches!(
+                grant.add(&document).ok()?.change,
+                GrantChange::Covered { .. }
+            );
+            covered.then(|| document.clone())?
+        } else {
+            grant.add(&document).ok()?.document
+        };
+        let subject = subject(prior)?;
+        let mut result = granted;
+        if restores && !settings.retire_trust {
+            let before = Document::parse(prior.trust_policy_before.as_deref()?).ok()?;
+            result = subject.restore(&before, &result);
+        }
+        if retires {
+            result = subject.retire(&result).document;
+        }
+        let json = result.to_json();
+        Some(if equivalent_json(&json, text) {
+            text.to_owned()
+        } else {
+            json
+        })
+    };
+    computed().map_or(Attr::Unknown, Attr::Known)
+}
+
+/// The service account as IRSA knows it, by what a plan or state says.
+fn subject(migration: &Migration) -> Option<Subject> {
+    Some(Subject {
+        issuer: OidcIssuer::parse(migration.issuer.as_deref()?).ok()?,
+        namespace: migration.namespace.known()?.clone(),
+        service_account: migration.service_account.known()?.clone(),
+    })
+}
+
+fn unit_of(migration: &Migration) -> Result<Unit, Diagnostic> {
+    Unit::of(migration).ok_or_else(|| {
+        Diagnostic::provider_bug(
+            "The state of a migration does not say which service account it is.",
+        )
+    })
+}
+
+/// The phase that a state says.
+pub(super) fn phase_of(migration: &Migration) -> Phase {
+    migration
+        .phase
+        .as_deref()
+        .and_then(|phase| phase.parse().ok())
+        .unwrap_or_default()
+}
+
+pub(super) fn same_arn(a: &Attr<String>, b: &Attr<String>) -> bool {
+    match (a.as_deref(), b.as_deref()) {
+        (Some(a), Some(b)) => crate::policy::equivalent_arns(a, b),
+        _ => a == b,
+    }
+}
+
+/// How much of the soak is left, by when all pods were first seen on Pod Identity.
+pub(super) fn remaining_soak(state: &Migration, soak: Duration) -> Duration {
+    let Some(since) = state
+        .verified_at
+        .as_deref()
+        .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
+    else {
+        return soak;
+    };
+    let elapsed = OffsetDateTime::now_utc() - since;
+    soak.saturating_sub(elapsed.try_into().unwrap_or_default())
+}
+
+/// Says what an apply will not do yet.
+fn waiting(
+    unit: &Unit,
+    settings: &Settings,
+    left: Left,
+    soak: Duration,
+    timeout: Duration,
+    diagnostics: &mut Diagnostics,
+) {
+    if !retires(settings) {
+        return;
+    }
+    let why = if left.manual {
+        "Some of its pods use IRSA and cannot be restarted by the provider. Restart them, or let them end"
+    } else if left.rolling && !settings.restart {
+        "Some of its pods still use IRSA, and rollout.strategy is \"none\". Restart them, or set it to \"restart\""
+    } else if soak >= timeout {
+        diagnostics.warning(
+            "Nothing is retired yet",
+            format!(
+                "{}: its pods have to be on Pod Identity for another {} first (soak_duration), which is longer than this \
+                 operation may take. Apply again after that.",
+                unit.describe(),
+                format_duration(soak)
+            ),
+        );
+        return;
+    } else {
+        return;
+    };
+    diagnostics.warning(
+        "Nothing is retired yet",
+        format!("{}: {why}, and apply again.", unit.describe()),
+    );
+}
+
+/// Adds an error for blockers and a warning for what else is worth knowing.
+pub(super) fn report(
+    unit: &Unit,
+    planned: &Migration,
+    findings: &[Finding],
+    diagnostics: &mut Diagnostics,
+) {
+    stop_for(unit, planned, findings, diagnostics);
+    let lines: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.weight() == Weight::Warning || ignores(planned, finding.code))
+        .map(line)
+        .collect();
+    if !lines.is_empty() {
+        diagnostics.push(Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::warning(
+                "Before this service account is migrated",
+                format!("{}:\n{}", unit.describe(), lines.join("\n")),
+            )
+        });
+    }
+}
+
+/// Adds an error if there are blockers that are not ignored.
+pub(super) fn stop_for(
+    unit: &Unit,
+    migration: &Migration,
+    findings: &[Finding],
+    diagnostics: &mut Diagnostics,
+) {
+    let stopping: Vec<&Finding> = stopping(findings, migration).collect();
+    if let Some(first) = stopping.first() {
+        let lines: Vec<String> = stopping.iter().map(|finding| line(finding)).collect();
+        diagnostics.error(
+            PLANNING,
+            format!(
+                "The {} cannot be migrated safely, and nothing is changed:\n{}\n\nMend what is found. A blocker that you know to \
+                 be harmless here can be listed: ignore_blockers = [\"{}\"].",
+                unit.inside(),
+                lines.join("\n"),
+                first.code
+            ),
+        );
+    }
+}
+
+fn line(finding: &Finding) -> String {
+    format!("  - {}: {}", finding.code, finding.message)
+}
+
+/// Blockers and warnings as attributes.
+pub(super) fn finding_models(findings: &[Finding]) -> (Vec<FindingModel>, Vec<FindingModel>) {
+    let of = |weight: Weight| {
+        findings
+            .iter()
+            .filter(|finding| finding.weight() == weight)
+            .map(|finding| FindingModel {
+                code: finding.code.as_str().into(),
+                message: Attr::Known(finding.message.clone()),
+            })
+            .collect()
+    };
+    (of(Weight::Blocker), of(Weight::Warning))
+}
+
+fn models_to_findings(models: &Attr<Vec<FindingModel>>) -> Vec<Finding> {
+    models
+        .known()
+        .into_iter()
+        .flatten()
+        .filter_map(|model| {
+            let code: Code = model.code.as_deref()?.parse().ok()?;
+            Some(Finding::new(code, model.message.as_deref()?))
+        })
+        .collect()
+}
+
+/// Workloads as an attribute. In a plan, numbers that an autoscaler moves are unknown.
+pub(super) fn workload_models(reality: &Reality, planning: bool) -> Vec<WorkloadModel> {
+    let mut models: Vec<WorkloadModel> = reality
+        .workloads()
+        .map(|workload| {
+            let pods: Vec<_> = reality
+                .pods()
+                .filter(|pod| pod.workload == workload.id && !pod.terminating)
+                .collect();
+            let moved = pods
+                .iter()
+                .filter(|pod| pod.credentials == PodCredentials::PodIdentity)
+                .count();
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            // Nodes come and go, and pods of a DaemonSet with them.
+            let autoscaled = workload.replicas.is_none() || workload.id.kind == "DaemonSet";
+            WorkloadModel {
+                kind: Attr::Known(workload.id.kind.clone()),
+                name: Attr::Known(workload.id.name.clone()),
+                pods: match workload.replicas {
+                    _ if planning && autoscaled => Attr::Unknown,
+                    Some(replicas) => Attr::Known(replicas),
+                    None => Attr::Known(number(pods.len())),
+                },
+                // While nothing has moved the number is zero however many pods there are.
+                pods_on_pod_identity: if planning && autoscaled && moved > 0 {
+                    Attr::Unknown
+                } else {
+                    Attr::Known(number(moved))
+                },
+                restart: match &workload.restart {
+                    Restart::Rolling => "rolling".into(),
+                    Restart::Manual(why) => Attr::Known(why.clone()),
+                    Restart::Unknown => "unknown".into(),
+                },
+            }
+        })
+        .collect();
+    models.sort_by(|a, b| {
+        (a.kind.as_deref(), a.name.as_deref()).cmp(&(b.kind.as_deref(), b.name.as_deref()))
+    });
+    models
+}
+
+/// What the plan at apply time compares with (Terraform 1.16 and later).
+fn remembered(planned: &Migration) -> Json {
+    let text = |value: &Attr<String>| value.as_deref().map(ToOwned::to_owned);
+    let findings = |models: &Attr<Vec<FindingModel>>| -> Vec<Json> {
+        models
+            .known()
+            .into_iter()
+            .flatten()
+            .map(|finding| json!([text(&finding.code), text(&finding.message)]))
+            .collect()
+    };
+    let workloads: Vec<Json> = planned
+        .workloads
+        .known()
+        .into_iter()
+        .flatten()
+        .map(|workload| {
+            json!([
+                text(&workload.kind),
+                text(&workload.name),
+                workload.pods.known(),
+                workload.pods_on_pod_identity.known(),
+                text(&workload.restart),
+            ])
+        })
+        .collect();
+    json!({
+        "role_arn": text(&planned.role_arn),
+        "trust_policy_before": text(&planned.trust_policy_before),
+        "trust_policy_after": text(&planned.trust_policy_after),
+        "association_id": text(&planned.association_id),
+        "phase": text(&planned.phase),
+        "blockers": findings(&planned.blockers),
+        "warnings": findings(&planned.warnings),
+        "workloads": workloads,
+    })
+}
+
+/// Makes the plan at apply time agree with the first one, or says what moved in between. Numbers of pods may differ: the
+/// plan keeps what it showed. What matters for safety may not.
+fn settle(first: &Private, planned: &mut Migration, response: &mut ModifyPlanResponse) {
+    let Some(then) = first.get(PLANNED) else {
+        return;
+    };
+    let now = remembered(planned);
+    let mut moved = Vec::new();
+    for (name, what) in [
+        ("role_arn", "role"),
+        ("association_id", "association"),
+        ("blockers", "blockers"),
+    ] {
+        // What the plan left open may have come to be known.
+        if !then[name].is_null() && then[name] != now[name] {
+            moved.push(format!("  - {what}: was {}, now {}", then[name], now[name]));
+        }
+    }
+    let document = |value: &Json| Document::parse(value.as_str()?).ok();
+    if let (Some(before), Some(current)) = (
+        document(&then["trust_policy_before"]),
+        document(&now["trust_policy_before"]),
+    ) && !same_but_for_migrations(&before, &current, subject(planned).as_ref())
+    {
+        moved.push(format!(
+            "  - trust policy of the role: was {}, now {}",
+            before.to_json(),
+            current.to_json()
+        ));
+    }
+    if !moved.is_empty() {
+        response.diagnostics.error(
+            "Reality moved between plan and apply",
+            format!(
+                "Since the plan was made, this has changed:\n{}\n\nNothing was done. Plan again, and look at the new plan.",
+                moved.join("\n")
+            ),
+        );
+        return;
+    }
+    let findings = |name: &str| -> Option<Vec<FindingModel>> {
+        then[name]
+            .as_array()?
+            .iter()
+            .map(|finding| {
+                Some(FindingModel {
+                    code: finding[0].as_str()?.into(),
+                    message: finding[1].as_str()?.into(),
+                })
+            })
+            .collect()
+    };
+    if let Some(warnings) = findings("warnings") {
+        planned.warnings = Attr::Known(warnings);
+    }
+    for (name, slot) in [
+        ("trust_policy_before", &mut planned.trust_policy_before),
+        ("trust_policy_after", &mut planned.trust_policy_after),
+    ] {
+        if let Some(text) = then[name].as_str() {
+            *slot = text.into();
+        }
+    }
+    if let Some(phase) = then["phase"].as_str() {
+        planned.phase = phase.into();
+        if phase != Phase::Verified.as_str() && phase != Phase::Retired.as_str() {
+            planned.verified_at = Attr::Null;
+        }
+    }
+    let workloads: Option<Vec<WorkloadModel>> = then["workloads"].as_array().and_then(|all| {
+        let number = |value: &Json| value.as_i64().map_or(Attr::Unknown, Attr::Known);
+        all.iter()
+            .map(|workload| {
+                Some(WorkloadModel {
+                    kind: workload[0].as_str()?.into(),
+                    name: workload[1].as_str()?.into(),
+                    pods: number(&workload[2]),
+                    pods_on_pod_identity: number(&workload[3]),
+                    restart: workload[4].as_str()?.into(),
+                })
+            })
+            .collect()
+    });
+    if let Some(workloads) = workloads {
+        planned.workloads = Attr::Known(workloads);
+    }
+    response.planned_private.set(PLANNED, then.clone());
+}

@@ -1,0 +1,427 @@
+//! What is there now, of everything that a migration reads or changes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::aws::RoleInfo;
+use crate::framework::diagnostic::Diagnostic;
+use crate::framework::{Context, Diagnostics};
+use crate::migration::facts::{
+    AssociationFacts, ClusterFacts, NamespaceFacts, PodCredentials, PodFacts, Restart, RoleFacts,
+    ServiceAccountFacts, Settings, WorkloadFacts, WorkloadId,
+};
+use crate::migration::finding::Finding;
+use crate::migration::phase::Phase;
+use crate::migration::preflight;
+use crate::migration::readiness::{self, Depth};
+use crate::migration::roles::RolePolicies;
+use crate::migration::steps::service_account::Breadcrumb;
+use crate::migration::steps::{association, service_account};
+use crate::migration::{gather, roles};
+use crate::policy::{
+    ClusterArn, Document, Grant, OidcIssuer, Subject, Verdict, analyze, web_identity_trusts,
+};
+use crate::provider::ProviderData;
+
+use super::unit::Unit;
+
+/// Whether what was read earlier in this process will do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Freshness {
+    /// For plans and refreshes, which look at many units at once.
+    Cached,
+    /// For steps, which change things.
+    Now,
+}
+
+/// Why reality could not be read.
+#[derive(Debug)]
+pub(super) enum Blind {
+    /// The provider block depends on values that are not known yet.
+    NotYetKnown(String),
+    /// There is no such cluster.
+    NoCluster,
+    /// Anything else.
+    Failed(Diagnostic),
+}
+
+/// Everything that one migration is about.
+#[derive(Clone, Debug)]
+pub(super) struct Reality {
+    pub(super) unit: Unit,
+    pub(super) cluster: Arc<ClusterFacts>,
+    pub(super) namespace: Arc<NamespaceFacts>,
+    pub(super) role: RoleFacts,
+    pub(super) association: Option<AssociationFacts>,
+    pub(super) breadcrumb: Option<Breadcrumb>,
+    policies: Option<Arc<RolePolicies>>,
+}
+
+/// Reads everything. `role` names the role if configuration or state do; otherwise the service account does.
+pub(super) async fn look(
+    context: &Context<ProviderData>,
+    unit: &Unit,
+    role: Option<&str>,
+    freshness: Freshness,
+) -> Result<Reality, Blind> {
+    let provider = &context.provider;
+    let info = provider
+        .cluster(&context.cancel, &unit.cluster)
+        .await
+        .map_err(|error| {
+            if error.is_not_found() {
+                Blind::NoCluster
+            } else if error.is_not_yet_known() {
+                Blind::NotYetKnown(error.to_string())
+            } else {
+                Blind::Failed(error.into_diagnostic(
+                    READING,
+                    &format!("The cluster {:?} could not be read.", unit.cluster),
+                    "",
+                ))
+            }
+        })?;
+    let cluster = async {
+        readiness::cluster(context, &unit.cluster, Depth::Full)
+            .await
+            .map_err(Blind::Failed)
+    };
+    let namespace = async {
+        match freshness {
+            Freshness::Cached => gather::namespace(context, &unit.cluster, &unit.namespace).await,
+            Freshness::Now => gather::namespace_now(context, &unit.cluster, &unit.namespace).await,
+        }
+        .map_err(|error| {
+            if error.is_not_yet_known() {
+                return Blind::NotYetKnown(error.to_string());
+            }
+            Blind::Failed(error.into_diagnostic(
+                READING,
+                &format!(
+                    "The namespace {:?} of the cluster {:?} could not be read.",
+                    unit.namespace, unit.cluster
+                ),
+                "",
+            ))
+        })
+    };
+    let found = async {
+        association::find(
+            context,
+            &unit.cluster,
+            &unit.namespace,
+            &unit.service_account,
+        )
+        .await
+        .map_err(|error| {
+            Blind::Failed(error.into_diagnostic(
+                READING,
+                &format!(
+                    "The association of the {} could not be read.",
+                    unit.inside()
+                ),
+                "",
+            ))
+        })
+    };
+    let (cluster, namespace, association) =
+        futures_util::future::try_join3(cluster, namespace, found).await?;
+    let service_account = namespace.service_accounts.get(&unit.service_account);
+    let breadcrumb = service_account.and_then(service_account::breadcrumb);
+    let named = role
+        .or_else(|| service_account.and_then(ServiceAccountFacts::role_arn))
+        .or_else(|| breadcrumb.as_ref().and_then(Breadcrumb::role_arn));
+    if freshness == Freshness::Now
+        && let Some(name) = named.and_then(|arn| crate::policy::RoleArn::parse(arn).ok())
+    {
+        provider.forget_role(&name.name);
+    }
+    let role = roles::role(context, &info, named).await;
+    Ok(Reality {
+        unit: unit.clone(),
+        cluster,
+        role,
+        association,
+        breadcrumb,
+        namespace,
+        policies: None,
+    })
+}
+
+const READING: &str = "Reading what a migration is about";
+
+impl Reality {
+    /// The service account.
+    pub(super) fn service_account(&self) -> Option<&ServiceAccountFacts> {
+        self.namespace
+            .service_accounts
+            .get(&self.unit.service_account)
+    }
+
+    /// The role, if it exists and could be read.
+    pub(super) fn role_info(&self) -> Option<&Arc<RoleInfo>> {
+        match &self.role {
+            RoleFacts::Found(role) => Some(role),
+            _ => None,
+        }
+    }
+
+    /// The role's trust policy, if it could be read.
+    pub(super) fn trust(&self) -> Option<Document> {
+        Document::parse(&self.role_info()?.assume_role_policy).ok()
+    }
+
+    /// Trust in Pod Identity for this service account.
+    pub(super) fn grant(&self, settings: &Settings, principal: &str) -> Option<Grant> {
+        let arn = ClusterArn::parse(&self.cluster.cluster.arn).ok()?;
+        let mut grant = Grant::new(arn, &self.unit.namespace, &self.unit.service_account);
+        grant.scope = settings.scope;
+        grant.session_tags = !settings.disable_session_tags;
+        grant.service_principal = principal.to_owned();
+        Some(grant)
+    }
+
+    /// This service account as IRSA knows it.
+    pub(super) fn subject(&self) -> Option<Subject> {
+        let issuer = OidcIssuer::parse(self.cluster.cluster.oidc_issuer.as_deref()?).ok()?;
+        Some(Subject {
+            issuer,
+            namespace: self.unit.namespace.clone(),
+            service_account: self.unit.service_account.clone(),
+        })
+    }
+
+    /// Whether the role trusts Pod Identity for this service account. What cannot be told counts: only AWS knows, and
+    /// the statement is not ours.
+    pub(super) fn trusts(&self, grant: &Grant) -> bool {
+        self.trust().is_some_and(|document| {
+            !matches!(analyze(&document, &grant.pod()), Verdict::CanNeverWork(_))
+        })
+    }
+
+    /// The association, if it is with the role that is meant.
+    pub(super) fn own_association(&self) -> Option<&AssociationFacts> {
+        let role = self.role.arn()?;
+        self.association.as_ref().filter(|association| {
+            association.owner_arn.is_none()
+                && crate::policy::equivalent_arns(&association.role_arn, role)
+        })
+    }
+
+    /// Pods of the service account.
+    pub(super) fn pods(&self) -> impl Iterator<Item = &PodFacts> {
+        self.namespace
+            .pods
+            .iter()
+            .filter(|pod| pod.service_account == self.unit.service_account)
+    }
+
+    /// Pods that do not use Pod Identity and are not on their way out. Pods with static keys never will, and lose nothing;
+    /// they get this far only with `hard_coded_credentials` among the ignored blockers.
+    pub(super) fn left_behind(&self) -> Vec<&PodFacts> {
+        let has_keys = |pod: &PodFacts| {
+            pod.credentials != PodCredentials::WebIdentity
+                && pod
+                    .spec
+                    .credential_variables
+                    .iter()
+                    .any(|(_, variable)| variable == "AWS_ACCESS_KEY_ID")
+        };
+        self.pods()
+            .filter(|pod| !pod.terminating && !pod.credentials.is_settled() && !has_keys(pod))
+            .collect()
+    }
+
+    /// Workloads of the service account.
+    pub(super) fn workloads(&self) -> impl Iterator<Item = &WorkloadFacts> {
+        self.namespace
+            .workloads
+            .iter()
+            .filter(|workload| workload.service_account == self.unit.service_account)
+    }
+
+    /// Whether the pods of a workload can be restarted by us.
+    pub(super) fn is_rolling(&self, id: &WorkloadId) -> bool {
+        self.workloads()
+            .any(|workload| workload.id == *id && workload.restart == Restart::Rolling)
+    }
+
+    /// Other service accounts of this cluster that use the role, as far as namespace and trust policy tell.
+    pub(super) fn sharing(&self) -> Vec<String> {
+        let own = format!("{}/{}", self.unit.namespace, self.unit.service_account);
+        let Some(role) = self.role_info() else {
+            return Vec::new();
+        };
+        let mut sharing: BTreeSet<String> = self
+            .namespace
+            .service_accounts
+            .values()
+            .filter(|account| {
+                account
+                    .role_arn()
+                    .is_some_and(|arn| crate::policy::equivalent_arns(arn, &role.arn))
+            })
+            .map(|account| format!("{}/{}", account.namespace, account.name))
+            .collect();
+        if let (Some(subject), Some(document)) = (self.subject(), self.trust()) {
+            for trust in web_identity_trusts(&document) {
+                if !subject.issuer.is(&trust.provider.issuer) {
+                    continue;
+                }
+                sharing.extend(
+                    trust
+                        .subjects
+                        .iter()
+                        .filter(|pattern| !pattern.is_pattern)
+                        .filter_map(|pattern| pattern.service_account())
+                        .map(|(namespace, name)| format!("{namespace}/{name}")),
+                );
+            }
+        }
+        sharing.remove(&own);
+        sharing.into_iter().collect()
+    }
+
+    /// Reads the policies of the role, for the checks that need them. What cannot be read is left out.
+    pub(super) async fn with_policies(mut self, context: &Context<ProviderData>) -> Self {
+        if let Some(role) = self.role_info() {
+            match roles::policies(context, &role.name).await {
+                Ok(policies) => self.policies = Some(policies),
+                Err(error) => {
+                    tracing::debug!(role = role.name, %error, "the role's policies could not be read");
+                }
+            }
+        }
+        self
+    }
+
+    /// What speaks against the migration.
+    pub(super) fn findings(&self, settings: &Settings) -> Vec<Finding> {
+        let sharing = self.sharing();
+        preflight::check(&preflight::Unit {
+            cluster: &self.cluster,
+            namespace: &self.namespace,
+            namespace_name: &self.unit.namespace,
+            service_account: &self.unit.service_account,
+            role: &self.role,
+            association: self.association.as_ref(),
+            settings,
+            sharing: &sharing,
+            role_policies: self.policies.as_deref(),
+            associations_in_cluster: None,
+        })
+    }
+
+    /// How far the migration is, as far as reality tells. `known` is what the state says: that new pods were proven to
+    /// get Pod Identity can only be seen by trying, and that everything was restarted only by having done so.
+    pub(super) fn phase(&self, grant: &Grant, known: Option<Phase>, retired: bool) -> Phase {
+        let trusted = self.trusts(grant);
+        if self.own_association().is_none() {
+            return if trusted {
+                Phase::TrustAdded
+            } else {
+                Phase::NotStarted
+            };
+        }
+        if !trusted {
+            return Phase::NotStarted;
+        }
+        let all_moved = self.left_behind().is_empty();
+        let has_moved = self
+            .pods()
+            .any(|pod| pod.credentials == PodCredentials::PodIdentity);
+        match known {
+            // Pods that came without credentials after that are a warning, not a step back.
+            Some(phase) if phase >= Phase::Verified => phase,
+            Some(phase) if phase >= Phase::Propagated && all_moved => Phase::Verified,
+            Some(phase) if phase >= Phase::Associated => phase,
+            // An import: what the pods got tells that the association is in effect.
+            None if all_moved && has_moved && retired => Phase::Retired,
+            None if all_moved && has_moved => Phase::Verified,
+            None if has_moved => Phase::Propagated,
+            _ => Phase::Associated,
+        }
+    }
+}
+
+/// Adds what reality says that the state does not expect.
+pub(super) fn warn_of_drift(
+    reality: &Reality,
+    phase: Phase,
+    known: Phase,
+    settings: &Settings,
+    diagnostics: &mut Diagnostics,
+) {
+    let unit = reality.unit.describe();
+    let mut notes: Vec<String> = Vec::new();
+    let retired = known == Phase::Retired;
+    if let Some(association) = &reality.association {
+        if let Some(owner) = &association.owner_arn {
+            notes.push(format!(
+                "Its association {} now belongs to the add-on {owner}. Remove this resource from the configuration with a \
+                 removed block, and manage the association with the add-on.",
+                association.id
+            ));
+        } else if reality.own_association().is_none() {
+            notes.push(format!(
+                "Its association {} was changed to the role {}. The next apply changes it back.",
+                association.id, association.role_arn
+            ));
+        }
+    } else if known >= Phase::Associated {
+        notes.push(if retired {
+            "Its association is gone, and IRSA was retired: new pods get no credentials at all. Apply at once to create it \
+             anew."
+                .to_owned()
+        } else {
+            "Its association is gone: new pods use IRSA again. The next apply creates it anew.".to_owned()
+        });
+    }
+    if known >= Phase::TrustAdded && phase == Phase::NotStarted && reality.role_info().is_some() {
+        notes.push(format!(
+            "The role no longer trusts EKS Pod Identity for it. Something else manages the trust policy of {}, an \
+             aws_iam_role resource perhaps: add the statement there (see the function merge_trust_policy) and set trust.mode \
+             = \"verify\".",
+            reality.role.arn().unwrap_or_default()
+        ));
+    }
+    match reality.service_account() {
+        None => notes.push(
+            "The service account is missing. The association is kept for when it is there again."
+                .to_owned(),
+        ),
+        Some(account) if retired && settings.retire_annotation => {
+            if let Some(arn) = account.role_arn() {
+                let owner = account
+                    .owner
+                    .as_ref()
+                    .map_or_else(String::new, |owner| format!(" {owner} put it there."));
+                notes.push(format!(
+                    "The annotation eks.amazonaws.com/role-arn is back ({arn}).{owner} It does no harm while the association \
+                     exists; remove it at its source."
+                ));
+            }
+        }
+        Some(_) => {}
+    }
+    if known >= Phase::Verified && phase >= Phase::Verified {
+        let pods: Vec<&str> = reality
+            .left_behind()
+            .iter()
+            .map(|pod| pod.name.as_str())
+            .collect();
+        if !pods.is_empty() {
+            notes.push(format!(
+                "These pods do not use Pod Identity although all did: {}. Delete them, so that they are made anew; if that \
+                 does not help, see what keeps the webhook from them.",
+                pods.join(", ")
+            ));
+        }
+    }
+    if !notes.is_empty() {
+        diagnostics.warning(
+            "Migration has drifted",
+            format!("{unit}:\n  - {}", notes.join("\n  - ")),
+        );
+    }
+}
