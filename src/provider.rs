@@ -20,6 +20,7 @@ use crate::aws::profile::SharedConfig;
 use crate::aws::{AwsErrorKind, Clients, http};
 use crate::cty::{Path, Value};
 use crate::data_sources::cluster::ClusterDataSource;
+use crate::data_sources::irsa_inventory::IrsaInventoryDataSource;
 use crate::framework::data_source::DataSource;
 use crate::framework::function::Function;
 use crate::framework::model::{Attr, FromValue as _};
@@ -126,7 +127,10 @@ impl Provider for PodIdentityProvider {
     }
 
     fn data_sources(&self) -> Vec<Arc<dyn DataSource<ProviderData>>> {
-        vec![Arc::new(ClusterDataSource)]
+        vec![
+            Arc::new(ClusterDataSource),
+            Arc::new(IrsaInventoryDataSource),
+        ]
     }
 
     fn functions(&self) -> Vec<Arc<dyn Function>> {

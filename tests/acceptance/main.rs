@@ -70,6 +70,7 @@ mod functions;
 mod guides;
 mod injection_wait;
 mod installation;
+mod inventory;
 mod process;
 mod role;
 mod sweep;

@@ -278,6 +278,31 @@ impl Running {
         );
     }
 
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The most memory that the provider has had so far, in KiB; `None` if it does not run, or this is not Linux.
+    pub(crate) fn provider_memory(&self) -> Option<u64> {
+        let group = self.child.id().to_string();
+        std::fs::read_dir("/proc")
+            .ok()?
+            .filter_map(|entry| {
+                let process = entry.ok()?.path();
+                let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+                // `pid (comm) state ppid pgrp …`; the kernel cuts names after 15 bytes.
+                let (name, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+                if !name.starts_with("terraform-provi") || rest.split(' ').nth(2)? != group {
+                    return None;
+                }
+                let status = std::fs::read_to_string(process.join("status")).ok()?;
+                let peak = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+                peak.split_whitespace().nth(1)?.parse().ok()
+            })
+            .max()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(self) -> Outcome {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
