@@ -367,3 +367,37 @@ fn a_thousand_service_accounts_over_three_hundred_roles() {
         );
     }
 }
+
+/// The configuration that the report proposes: what a wave has migrated stays in it.
+#[test]
+fn a_wave_over_the_inventory_stays_as_it_is_once_it_is_migrated() {
+    let Some(mut case) = demo() else { return };
+    case.config(config("") + &format!(
+        "resource \"podidentity_irsa_migration\" \"wave1\" {{
+  for_each        = {{ for key, account in {THIS}.service_accounts : key => account if account.migratable && account.namespace == \"payments\" }}
+  cluster_name    = \"demo\"
+  namespace       = each.value.namespace
+  service_account = each.value.name
+  propagation     = {{ consecutive = 2, interval = \"100ms\" }}
+  rollout         = {{ strategy = \"restart\" }}
+  retire          = {{ annotation = true, trust = true }}
+}}
+"
+    ))
+    .apply();
+    // The second plan reads the inventory as the migration left it.
+    case.expect_empty_plan().apply();
+    for name in ["api", "nightly", "worker"] {
+        let key = format!("payments/{name}");
+        let found = account(&case, &key);
+        assert_eq!(found["migratable"], true, "{found:#}");
+        assert_eq!(found["has_annotation"], false, "{found:#}");
+        assert_eq!(found["phase"], "retired", "{found:#}");
+        assert_eq!(found["trust"]["pod_identity"], "allowed", "{found:#}");
+    }
+    assert_eq!(case.sandbox().credential_report().violations, []);
+    case.destroy();
+    case.config(config("")).apply();
+    assert_eq!(account(&case, "payments/api")["phase"], "not_started");
+    assert_eq!(case.sandbox().credential_report().violations, []);
+}
