@@ -324,6 +324,10 @@ async fn read(
             (crate::migration::facts::RoleFacts::NotRead { .. }, Some(known)) => known,
             _ => reality.phase(grant, known, reality.breadcrumb.is_some()),
         };
+        if known.is_some() && phase == Phase::NotStarted && reality.is_untouched() {
+            response.state = Value::Null;
+            return Ok(());
+        }
         reality::warn_of_drift(
             &reality,
             phase,

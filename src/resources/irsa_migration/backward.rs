@@ -59,7 +59,9 @@ pub(super) async fn roll_back(
     if context.provider.migrations().has_migrated(&id) {
         return Ok(());
     }
-    let reality = match look(context, &unit, prior.role_arn.as_deref(), Freshness::Now).await {
+    let looking = look(context, &unit, prior.role_arn.as_deref(), Freshness::Now);
+    // Boxed, because the steps are deep and the stacks of threads are not.
+    let reality = match Box::pin(looking).await {
         Ok(reality) => reality,
         Err(Blind::NoCluster) => return without_cluster(context, prior, &unit).await,
         Err(blind) => return Err(super::forward::blind_at_apply(&unit, blind)),
@@ -100,15 +102,20 @@ pub(super) async fn roll_back(
         reality,
     };
     rollback.refuse_without_path(adopted)?;
-    restore_trust(context, &rollback.reality, prior).await?;
-    restore_annotations(context, &rollback.api, &rollback.reality).await?;
+    Box::pin(restore_trust(context, &rollback.reality, prior)).await?;
+    Box::pin(restore_annotations(
+        context,
+        &rollback.api,
+        &rollback.reality,
+    ))
+    .await?;
     if adopted {
         return Ok(());
     }
-    rollback.delete_association(timeout).await?;
-    rollback.prove().await?;
-    rollback.restart(diagnostics).await?;
-    rollback.revoke_trust(diagnostics).await
+    Box::pin(rollback.delete_association(timeout)).await?;
+    Box::pin(rollback.prove()).await?;
+    Box::pin(rollback.restart(diagnostics)).await?;
+    Box::pin(rollback.revoke_trust(diagnostics)).await
 }
 
 struct Rollback<'a> {

@@ -75,21 +75,22 @@ impl Run<'_> {
         })?;
         let provider = std::sync::Arc::clone(&self.context.provider);
         let _alone = provider.migrations().work_on(&unit.id()).await;
-        let mut work = self.prepare(unit).await?;
+        // Boxed, because the steps are deep and the stacks of threads are not.
+        let mut work = Box::pin(self.prepare(unit)).await?;
         provider.migrations().migrate(&work.unit.id());
-        self.forgive(&work).await?;
+        Box::pin(self.forgive(&work)).await?;
 
         let mut now = self.known();
-        self.trust(&mut work, &mut now).await?;
-        self.association(&mut work, &mut now).await?;
-        self.injection(&work, &mut now).await?;
-        self.rollout(&work, &mut now).await?;
-        self.verify(&mut work, &mut now).await?;
+        Box::pin(self.trust(&mut work, &mut now)).await?;
+        Box::pin(self.association(&mut work, &mut now)).await?;
+        Box::pin(self.injection(&work, &mut now)).await?;
+        Box::pin(self.rollout(&work, &mut now)).await?;
+        Box::pin(self.verify(&mut work, &mut now)).await?;
         if work.target == Phase::Retired {
-            self.soak(&mut work, &now, began).await?;
-            self.retire(&work, &mut now).await?;
+            Box::pin(self.soak(&mut work, &now, began)).await?;
+            Box::pin(self.retire(&work, &mut now)).await?;
         }
-        self.old_role(&work).await;
+        Box::pin(self.old_role(&work)).await;
         self.finish(&work, now)
     }
 
@@ -101,7 +102,7 @@ impl Run<'_> {
                 Diagnostic::provider_bug("A migration is applied with unknown arguments.")
             })?;
         let role = self.plan.role_arn.known().cloned();
-        let reality = look(context, &unit, role.as_deref(), Freshness::Now)
+        let reality = Box::pin(look(context, &unit, role.as_deref(), Freshness::Now))
             .await
             .map_err(|blind| blind_at_apply(&unit, blind))?;
         self.refuse_what_moved(&reality, &unit, &settings)?;
@@ -506,12 +507,12 @@ impl Run<'_> {
     }
 
     async fn look_again(&self, work: &Work) -> Result<Reality, Diagnostic> {
-        look(
+        Box::pin(look(
             self.context,
             &work.unit,
             self.plan.role_arn.as_deref(),
             Freshness::Now,
-        )
+        ))
         .await
         .map_err(|blind| blind_at_apply(&work.unit, blind))
     }

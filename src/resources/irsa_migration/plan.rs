@@ -26,7 +26,7 @@ use crate::policy::{
 use crate::provider::ProviderData;
 
 use super::PLANNING;
-use super::forward::same_but_for_migrations;
+use super::forward::{blind_at_apply, same_but_for_migrations};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
 use super::unit::{Unit, ignores, retires, settings, soak, stopping};
@@ -115,9 +115,9 @@ pub(super) async fn create(
         return Ok(());
     };
     let role = settings.role_arn.clone();
-    match look(context, &unit, role.as_deref(), Freshness::Cached).await {
+    match Box::pin(look(context, &unit, role.as_deref(), Freshness::Cached)).await {
         Ok(reality) => {
-            let reality = reality.with_policies(context).await;
+            let reality = Box::pin(reality.with_policies(context)).await;
             fill(context, &mut planned, &settings, reality, response);
             if let Some(first) = &request.planned_private {
                 settle(first, &mut planned, response);
@@ -125,18 +125,23 @@ pub(super) async fn create(
                 response.planned_private.set(PLANNED, remembered(&planned));
             }
         }
-        Err(blind) => response.diagnostics.push(not_seen(&unit, blind)),
+        // What cannot be read now could not be read by the apply either, unless it does not exist yet.
+        Err(Blind::Failed(diagnostic)) => response.diagnostics.push(diagnostic),
+        Err(blind) if request.planned_private.is_some() => {
+            response.diagnostics.push(blind_at_apply(&unit, blind));
+        }
+        Err(blind) => response.diagnostics.push(not_seen(&unit, &blind)),
     }
     response.planned_state = planned.into_value();
     Ok(())
 }
 
 /// The warning for a plan without a look at the cluster. An apply looks again, and stops if it still cannot.
-fn not_seen(unit: &Unit, blind: Blind) -> Diagnostic {
+fn not_seen(unit: &Unit, blind: &Blind) -> Diagnostic {
     let why = match blind {
-        Blind::NotYetKnown(why) => why,
-        Blind::NoCluster => format!("there is no cluster {:?}", unit.cluster),
-        Blind::Failed(diagnostic) => diagnostic.detail,
+        Blind::NotYetKnown(why) => sentence(why),
+        Blind::NoCluster => format!("There is no cluster {:?} yet.", unit.cluster),
+        Blind::Failed(diagnostic) => diagnostic.detail.clone(),
     };
     Diagnostic::warning(
         "Migration planned without a look at the cluster",
@@ -146,6 +151,20 @@ fn not_seen(unit: &Unit, blind: Blind) -> Diagnostic {
             unit.inside()
         ),
     )
+}
+
+/// With a capital first letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut sentence: String = characters
+        .next()
+        .map(|first| first.to_uppercase().collect())
+        .unwrap_or_default();
+    sentence.push_str(characters.as_str());
+    if !sentence.ends_with('.') {
+        sentence.push('.');
+    }
+    sentence
 }
 
 /// Fills in what reality tells.

@@ -125,7 +125,8 @@ pub(super) async fn look(
         })
     };
     let (cluster, namespace, association) =
-        futures_util::future::try_join3(cluster, namespace, found).await?;
+        futures_util::future::try_join3(Box::pin(cluster), Box::pin(namespace), Box::pin(found))
+            .await?;
     let service_account = namespace.service_accounts.get(&unit.service_account);
     let breadcrumb = service_account.and_then(service_account::breadcrumb);
     let named = role
@@ -206,6 +207,14 @@ impl Reality {
             association.owner_arn.is_none()
                 && crate::policy::equivalent_arns(&association.role_arn, role)
         })
+    }
+
+    /// Whether nothing of a migration is left: somebody else has undone it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.association.is_none()
+            && self.breadcrumb.is_none()
+            && self.service_account().is_some()
+            && self.trust().is_some()
     }
 
     /// Pods of the service account.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::framework::model::Attr;
+use crate::framework::schema::internal_validate_resource;
 use crate::migration::facts::Settings;
 use crate::migration::finding::{Code, Finding};
 use crate::migration::phase::Phase;
@@ -15,8 +16,8 @@ const ISSUER: &str = "oidc.eks.us-east-1.amazonaws.com/id/D539D4633E53DE1B716D30
 
 #[test]
 fn the_schema_is_sound() {
-    let schema = schema::schema();
-    assert!(schema.ty().to_string().contains("phase"));
+    let faults = internal_validate_resource(&schema::schema());
+    assert_eq!(faults, Vec::<String>::new());
 }
 
 #[test]
