@@ -378,6 +378,7 @@ async fn read(
     state.workloads = Attr::Known(plan::workload_models(&reality, false));
     response.private.remove(LEFT);
     Left::of(&reality).save(&mut response.private);
+    plan::remember_annotation(&reality, &mut response.private);
     response.state = state.into_value();
     Ok(())
 }

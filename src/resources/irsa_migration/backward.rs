@@ -22,6 +22,7 @@ use crate::policy::{ClusterArn, Document, Grant, RoleArn, Scope, equivalent_arns
 use crate::provider::ProviderData;
 
 use super::ROLLING_BACK;
+use super::forward::{may_patch, restarted_kinds};
 use super::plan::PLANNED_UNIT;
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
@@ -102,6 +103,9 @@ pub(super) async fn roll_back(
         reality,
     };
     rollback.refuse_without_path(adopted)?;
+    if !adopted {
+        Box::pin(rollback.rehearse()).await?;
+    }
     Box::pin(restore_trust(context, &rollback.reality, prior)).await?;
     Box::pin(restore_annotations(
         context,
@@ -182,6 +186,38 @@ impl Rollback<'_> {
                 faults.join("\n  - ")
             ),
         ))
+    }
+
+    /// Tries, before anything is changed, what will be needed once the association is gone.
+    async fn rehearse(&self) -> Result<(), Diagnostic> {
+        let unit = &self.reality.unit;
+        if self.reality.service_account().is_some() {
+            injection::probe(
+                &self.context.cancel,
+                &self.api,
+                &unit.namespace,
+                &unit.service_account,
+            )
+            .await
+            .map_err(|error| {
+                error.into_diagnostic(
+                    ROLLING_BACK,
+                    &format!(
+                        "Pods created as dry runs are to prove that the {} is back on IRSA, but they cannot be created. Nothing \
+                         was changed.",
+                        unit.inside()
+                    ),
+                    RETRY,
+                )
+            })?;
+        }
+        let mut patches = restarted_kinds(&self.reality, |pod| {
+            pod.credentials != PodCredentials::WebIdentity
+        });
+        if self.reality.breadcrumb.is_some() {
+            patches.push(("", "serviceaccounts"));
+        }
+        may_patch(self.context, &self.api, unit, &patches, ROLLING_BACK).await
     }
 
     /// Whether nobody would miss IRSA: there is no service account, so there can be no new pods, and there are no pods.

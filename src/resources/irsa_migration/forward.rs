@@ -1,6 +1,7 @@
 //! From IRSA to Pod Identity. What gives comes first, what takes away last; the state is true after every step, and a
 //! step finds out by itself whether there is anything left to do.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use time::OffsetDateTime;
@@ -14,21 +15,19 @@ use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::model::{Attr, IntoValue};
 use crate::framework::{Context, Private};
 use crate::kubernetes::ClusterApi;
-use crate::migration::facts::{AssociationFacts, PodCredentials, RoleFacts, Settings};
+use crate::migration::facts::{AssociationFacts, PodCredentials, PodFacts, RoleFacts, Settings};
 use crate::migration::phase::Phase;
 use crate::migration::steps::association::{self, Wanted};
-use crate::migration::steps::injection::{self, Expected, NotProven, Propagation};
+use crate::migration::steps::injection::{self, Expected, Injected, NotProven, Propagation};
 use crate::migration::steps::rollout::{self, Rollout, Target};
 use crate::migration::steps::service_account::NotChanged;
 use crate::migration::steps::{service_account, trust};
-use crate::policy::{
-    Document, Grant, GrantChange, Subject, equivalent, equivalent_arns, web_identity_trusts,
-};
+use crate::policy::{Document, Grant, GrantChange, Subject, equivalent, web_identity_trusts};
 use crate::provider::ProviderData;
 
 use super::MIGRATING;
 use super::plan::{
-    Left, finding_models, phase_of, remaining_soak, same_arn, stop_for, workload_models,
+    ANNOTATION, Left, finding_models, phase_of, remaining_soak, same_arn, stop_for, workload_models,
 };
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
@@ -36,6 +35,8 @@ use super::unit::{Unit, propagation, rollout_times, settings, soak};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+/// How often pods that are not well get another look at the end of the soak.
+const SOAK_LOOKS: u32 = 6;
 /// How often pods are looked at while they soak or end.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -81,6 +82,7 @@ impl Run<'_> {
         Box::pin(self.forgive(&work)).await?;
 
         let mut now = self.known();
+        Box::pin(self.rehearse(&work)).await?;
         Box::pin(self.trust(&mut work, &mut now)).await?;
         Box::pin(self.association(&mut work, &mut now)).await?;
         Box::pin(self.injection(&work, &mut now)).await?;
@@ -207,15 +209,16 @@ impl Run<'_> {
         settings: &Settings,
     ) -> Result<(), Diagnostic> {
         let mut moved = Vec::new();
-        if self.prior.is_none()
-            && !self.role_configured
-            && let (Some(planned), Some(annotation)) = (
-                self.plan.role_arn.as_deref(),
-                reality
-                    .service_account()
-                    .and_then(|account| account.role_arn()),
-            )
-            && !equivalent_arns(planned, annotation)
+        let planned = self
+            .private
+            .get(ANNOTATION)
+            .and_then(|value| value.as_str());
+        if let (Some(planned), Some(annotation)) = (
+            planned,
+            reality
+                .service_account()
+                .and_then(|account| account.role_arn()),
+        ) && planned != annotation
         {
             moved.push(format!(
                 "the annotation eks.amazonaws.com/role-arn: planned with {planned}, now {annotation}"
@@ -292,6 +295,59 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Tries, before anything is changed, what will be needed once the association exists: the cut-over must not be stuck
+    /// half-way for want of a permission.
+    async fn rehearse(&mut self, work: &Work) -> Result<(), Diagnostic> {
+        let before = self.prior.as_ref().map_or(Phase::NotStarted, phase_of);
+        if before < Phase::Propagated {
+            let injected = injection::probe(
+                &self.context.cancel,
+                &work.api,
+                &work.unit.namespace,
+                &work.unit.service_account,
+            )
+            .await
+            .map_err(|error| {
+                error.into_diagnostic(
+                    MIGRATING,
+                    &format!(
+                        "Pods created as dry runs are to prove that the association of the {} is in effect, but they cannot be \
+                         created. Nothing was changed.",
+                        work.unit.inside()
+                    ),
+                    "",
+                )
+            })?;
+            let annotated = work
+                .reality
+                .service_account()
+                .is_some_and(|account| account.role_arn().is_some());
+            if annotated
+                && work.reality.association.is_none()
+                && !matches!(injected, Injected::WebIdentity { .. })
+            {
+                self.diagnostics.warning(
+                    "New pods do not get IRSA today",
+                    format!(
+                        "{} has the role annotation, but a pod created as a dry run was given {injected}. If the webhook of the \
+                         cluster does not work, the migration will stop before any pod is restarted.",
+                        work.unit.describe()
+                    ),
+                );
+            }
+        }
+        let mut patches: Vec<(&str, &str)> = Vec::new();
+        if work.settings.restart && before < Phase::Verified {
+            patches.extend(restarted_kinds(&work.reality, |pod| {
+                !pod.credentials.is_settled()
+            }));
+        }
+        if work.target == Phase::Retired && before < Phase::Retired {
+            patches.push(("", "serviceaccounts"));
+        }
+        may_patch(self.context, &work.api, &work.unit, &patches, MIGRATING).await
     }
 
     /// What the state says before the run.
@@ -471,7 +527,12 @@ impl Run<'_> {
             if left.is_empty() {
                 break;
             }
-            if work.target < Phase::Verified {
+            // What an earlier apply has verified is not put in question by a change of something else.
+            let settled = self
+                .prior
+                .as_ref()
+                .is_some_and(|prior| phase_of(prior) >= work.target.max(Phase::Verified));
+            if settled || work.target < Phase::Verified {
                 self.diagnostics.warning(
                     "Some pods still use IRSA",
                     format!(
@@ -541,40 +602,84 @@ impl Run<'_> {
                 ),
             ));
         }
-        let restarts = |reality: &Reality| -> i64 { reality.pods().map(|pod| pod.restarts).sum() };
+        let restarts = |reality: &Reality| -> BTreeMap<String, i64> {
+            reality
+                .pods()
+                .map(|pod| (pod.uid.clone(), pod.restarts))
+                .collect()
+        };
         let before = restarts(&work.reality);
         let deadline = Instant::now() + remaining;
         while Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             self.pause(LOOK_INTERVAL.min(left)).await?;
         }
-        work.reality = self.look_again(work).await?;
-        let unready: Vec<&str> = work
-            .reality
-            .pods()
-            .filter(|pod| !pod.ready && !pod.terminating)
-            .map(|pod| pod.name.as_str())
-            .collect();
-        let left = work.reality.left_behind();
-        if !left.is_empty() || !unready.is_empty() || restarts(&work.reality) > before {
-            return Err(Diagnostic::error(
-                MIGRATING,
-                format!(
-                    "While the pods of the {} were watched before anything is retired, they did not all stay well: {} without Pod \
-                     Identity, not ready: {}, restarts: {}. Nothing was retired, and IRSA would still work.\n\nSee what is wrong \
-                     with them. {RETRY}",
-                    work.unit.inside(),
-                    left.len(),
-                    if unready.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        unready.join(", ")
-                    },
-                    restarts(&work.reality) - before
-                ),
-            ));
+        // Pods come and go by themselves: one that is just starting gets a few more looks.
+        for look in 1.. {
+            work.reality = self.look_again(work).await?;
+            let mut faults: Vec<String> = Vec::new();
+            for pod in work.reality.left_behind() {
+                faults.push(format!("{} does not use Pod Identity", pod.name));
+            }
+            for pod in work.reality.pods().filter(|pod| !pod.terminating) {
+                let ends = matches!(pod.workload.kind.as_str(), "Job" | "CronJob");
+                if !pod.ready && !ends {
+                    faults.push(format!("{} is not ready", pod.name));
+                }
+                if before
+                    .get(&pod.uid)
+                    .is_some_and(|then| pod.restarts > *then)
+                {
+                    faults.push(format!("{} was restarted", pod.name));
+                }
+            }
+            if faults.is_empty() {
+                break;
+            }
+            if look == SOAK_LOOKS {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "While the pods of the {} were watched before anything is retired, they did not all stay well. Nothing \
+                         was retired, and IRSA would still work.\n  - {}\n\nSee what is wrong with them. {RETRY}",
+                        work.unit.inside(),
+                        faults.join("\n  - ")
+                    ),
+                ));
+            }
+            self.pause(LOOK_INTERVAL).await?;
         }
         Ok(())
+    }
+
+    /// Waits for pods on their way out that still use IRSA.
+    async fn drain(&self, work: &Work) -> Result<(), Diagnostic> {
+        let (timeout, _) = rollout_times(&self.plan);
+        let deadline = Instant::now() + timeout;
+        loop {
+            let reality = self.look_again(work).await?;
+            let draining: Vec<&str> = reality
+                .draining()
+                .iter()
+                .map(|pod| pod.name.as_str())
+                .collect();
+            if draining.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "These pods of the {} are being deleted and still use IRSA, so the trust in the OIDC subject is not \
+                         retired: {}. {RETRY}",
+                        work.unit.inside(),
+                        draining.join(", ")
+                    ),
+                ));
+            }
+            self.pause(LOOK_INTERVAL.min(deadline.saturating_duration_since(Instant::now())))
+                .await?;
+        }
     }
 
     /// Takes away what `retire` asks for: the annotation first, the trust last.
@@ -588,9 +693,9 @@ impl Run<'_> {
                 &work.api,
                 namespace,
                 name,
-                work.reality
-                    .service_account()
-                    .and_then(|account| account.role_arn()),
+                self.private
+                    .get(ANNOTATION)
+                    .and_then(|value| value.as_str()),
             )
             .await
             .map_err(|error| not_retired(work, &error))?;
@@ -604,6 +709,7 @@ impl Run<'_> {
             {
                 let retired = subject.retire(&document);
                 if !retired.removed.is_empty() {
+                    self.drain(work).await?;
                     // What is taken away is written down first, where a run that lost its state finds it.
                     service_account::note_trust(
                         &context.cancel,
@@ -734,6 +840,64 @@ fn not_retired(work: &Work, error: &NotChanged) -> Diagnostic {
             work.unit.inside()
         ),
     )
+}
+
+/// The kinds that a restart of the pods in question has to patch: group and resource.
+pub(super) fn restarted_kinds(
+    reality: &Reality,
+    concerned: impl Fn(&PodFacts) -> bool,
+) -> Vec<(&'static str, &'static str)> {
+    [
+        ("Deployment", "deployments"),
+        ("StatefulSet", "statefulsets"),
+        ("DaemonSet", "daemonsets"),
+    ]
+    .into_iter()
+    .filter(|(kind, _)| {
+        reality.pods().any(|pod| {
+            pod.workload.kind == *kind
+                && !pod.terminating
+                && concerned(pod)
+                && reality.is_rolling(&pod.workload)
+        })
+    })
+    .map(|(_, resource)| ("apps", resource))
+    .collect()
+}
+
+/// Stops if one of the kinds may not be patched. Where the API does not tell, trying will.
+pub(super) async fn may_patch(
+    context: &Context<ProviderData>,
+    api: &ClusterApi,
+    unit: &Unit,
+    kinds: &[(&str, &str)],
+    summary: &str,
+) -> Result<(), Diagnostic> {
+    for (group, resource) in kinds {
+        let namespace = Some(unit.namespace.as_str());
+        match api
+            .can(&context.cancel, "patch", group, resource, namespace)
+            .await
+        {
+            Ok(false) => {
+                return Err(Diagnostic::error(
+                    summary,
+                    format!(
+                        "For the {}, {resource} will have to be patched, but the provider may not do that in the namespace {:?}. \
+                         Nothing was changed.\n\nAllow it in a Role:\n\n  - apiGroups: [{group:?}]\n    resources: \
+                         [{resource:?}]\n    verbs: [\"patch\"]",
+                        unit.inside(),
+                        unit.namespace
+                    ),
+                ));
+            }
+            Err(error) if error.is_cancelled() => {
+                return Err(error.into_diagnostic(summary, "Nothing was changed.", ""));
+            }
+            Ok(true) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The trust policy before the migration, as far as it can still be told.

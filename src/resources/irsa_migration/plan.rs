@@ -38,6 +38,17 @@ pub(super) const PLANNED: &str = "planned";
 /// Key of private state: which pods did not use Pod Identity when that was last looked at.
 pub(super) const LEFT: &str = "left";
 
+/// Key of private state: the role annotation when it was last looked at.
+pub(super) const ANNOTATION: &str = "annotation";
+
+/// Remembers the role annotation, so that an apply notices if somebody changes it.
+pub(super) fn remember_annotation(reality: &Reality, private: &mut Private) {
+    let annotation = reality
+        .service_account()
+        .and_then(|account| account.role_arn());
+    private.set(ANNOTATION, annotation.map_or(Json::Null, Json::from));
+}
+
 /// Which pods do not use Pod Identity.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Left {
@@ -117,7 +128,8 @@ pub(super) async fn create(
     let role = settings.role_arn.clone();
     match Box::pin(look(context, &unit, role.as_deref(), Freshness::Cached)).await {
         Ok(reality) => {
-            let reality = Box::pin(reality.with_policies(context)).await;
+            let reality = Box::pin(reality.in_depth(context)).await;
+            remember_annotation(&reality, &mut response.planned_private);
             fill(context, &mut planned, &settings, reality, response);
             if let Some(first) = &request.planned_private {
                 settle(first, &mut planned, response);
@@ -570,6 +582,8 @@ fn models_to_findings(models: &Attr<Vec<FindingModel>>) -> Vec<Finding> {
 pub(super) fn workload_models(reality: &Reality, planning: bool) -> Vec<WorkloadModel> {
     let mut models: Vec<WorkloadModel> = reality
         .workloads()
+        // A Job or a bare pod may be gone before the plan is applied.
+        .filter(|workload| !planning || !matches!(workload.id.kind.as_str(), "Job" | "Pod"))
         .map(|workload| {
             let pods: Vec<_> = reality
                 .pods()

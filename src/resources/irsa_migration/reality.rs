@@ -55,6 +55,7 @@ pub(super) struct Reality {
     pub(super) association: Option<AssociationFacts>,
     pub(super) breadcrumb: Option<Breadcrumb>,
     policies: Option<Arc<RolePolicies>>,
+    associations_in_cluster: Option<usize>,
 }
 
 /// Reads everything. `role` names the role if configuration or state do; otherwise the service account does.
@@ -146,6 +147,7 @@ pub(super) async fn look(
         breadcrumb,
         namespace,
         policies: None,
+        associations_in_cluster: None,
     })
 }
 
@@ -241,6 +243,13 @@ impl Reality {
             .collect()
     }
 
+    /// Pods on their way out that still use IRSA: until they are gone its trust is needed.
+    pub(super) fn draining(&self) -> Vec<&PodFacts> {
+        self.pods()
+            .filter(|pod| pod.terminating && pod.credentials == PodCredentials::WebIdentity)
+            .collect()
+    }
+
     /// Workloads of the service account.
     pub(super) fn workloads(&self) -> impl Iterator<Item = &WorkloadFacts> {
         self.namespace
@@ -291,8 +300,15 @@ impl Reality {
         sharing.into_iter().collect()
     }
 
-    /// Reads the policies of the role, for the checks that need them. What cannot be read is left out.
-    pub(super) async fn with_policies(mut self, context: &Context<ProviderData>) -> Self {
+    /// Reads the policies of the role and counts associations, for the checks that need them. What cannot be read is left
+    /// out.
+    pub(super) async fn in_depth(mut self, context: &Context<ProviderData>) -> Self {
+        if self.association.is_none() {
+            self.associations_in_cluster = association::list(context, &self.unit.cluster)
+                .await
+                .ok()
+                .map(|all| all.len());
+        }
         if let Some(role) = self.role_info() {
             match roles::policies(context, &role.name).await {
                 Ok(policies) => self.policies = Some(policies),
@@ -317,7 +333,7 @@ impl Reality {
             settings,
             sharing: &sharing,
             role_policies: self.policies.as_deref(),
-            associations_in_cluster: None,
+            associations_in_cluster: self.associations_in_cluster,
         })
     }
 

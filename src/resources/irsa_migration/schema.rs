@@ -516,7 +516,8 @@ fn with_computed(schema: Schema) -> Schema {
                     )
                     .computed(),
                 ],
-                "Workloads that use the service account, as they were when this was last read.",
+                "Workloads that use the service account, as they were when this was last read. The plan of a new migration \
+                 leaves out Jobs and pods without a controller, which may end before it is applied.",
             )
             .computed()
             .use_state_for_unknown(),

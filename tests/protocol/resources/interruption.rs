@@ -31,6 +31,18 @@ pub(super) fn check_interruptions(
     first: Value,
     second: Value,
 ) {
+    check_interruptions_of(1, world, subject, reset, first, second);
+}
+
+/// [`check_interruptions`] with only every so many calls broken, others for each way of breaking: for operations of many calls.
+pub(super) fn check_interruptions_of(
+    every: u64,
+    world: &World,
+    subject: &dyn Subject,
+    reset: &dyn Fn(),
+    first: Value,
+    second: Value,
+) {
     let runtime = runtime();
     let core = core(&runtime, Release::V1_16);
     let [first, second] = [first, second].map(|written| Step {
@@ -38,9 +50,10 @@ pub(super) fn check_interruptions(
         unknown: vec![],
     });
     let mut broken = 0;
-    for kind in [Break::Refused, Break::AnswerLost] {
+    for (kind, begin) in [(Break::Refused, 0), (Break::AnswerLost, every / 2)] {
         for stage in ["create", "update", "destroy"] {
-            for call in 0..MOST_CALLS {
+            let calls = (begin..MOST_CALLS * every).step_by(usize::try_from(every).unwrap());
+            for call in calls {
                 reset();
                 let fired = runtime
                     .block_on(interrupt(
@@ -56,7 +69,7 @@ pub(super) fn check_interruptions(
                         panic!("{kind:?} at call {call} of {stage}: {failure}")
                     });
                 if !fired {
-                    assert!(call > 0, "no call was made in {stage}");
+                    assert!(call > begin, "no call was made in {stage}");
                     break;
                 }
                 broken += 1;

@@ -5,7 +5,7 @@ use podidentity_sandbox::seeds;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::interruption::check_interruptions;
+use super::interruption::check_interruptions_of;
 use super::{World, check_resource};
 use crate::core::Action;
 use crate::generate::Generator;
@@ -30,6 +30,7 @@ impl Subject for Migration<'_> {
 
     fn not_imported(&self) -> &'static [&'static str] {
         &[
+            "adopt_existing_association",
             "ignore_blockers",
             "on_destroy",
             "phase",
@@ -172,7 +173,8 @@ fn survives_interruptions() {
         ("annotation", Value::from(true)),
         ("trust", Value::from(true)),
     ]);
-    check_interruptions(
+    check_interruptions_of(
+        8,
         &world,
         &Migration(&world),
         &|| reset(&world),
