@@ -268,7 +268,14 @@ async fn read(
         ));
     };
     let importing = prior.id.is_null();
-    let found = reality::look(context, &unit, prior.role_arn.as_deref(), Freshness::Cached).await;
+    let found = reality::look(
+        context,
+        &unit,
+        prior.role_arn.as_deref(),
+        prior.association_id.as_deref(),
+        Freshness::Cached,
+    )
+    .await;
     let reality = match found {
         Ok(reality) => reality,
         Err(Blind::NoCluster) => {

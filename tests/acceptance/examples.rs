@@ -44,6 +44,18 @@ fn the_complete_example() {
 }
 
 #[test]
+fn the_migration_example() {
+    let Some(mut case) = Case::sandbox_only() else {
+        return;
+    };
+    case.seed(podidentity_sandbox::seeds::demo())
+        .config(read(&examples().join("migration")))
+        .apply();
+    // The report tells what has changed since it was read.
+    case.apply().expect_empty_plan().destroy();
+}
+
+#[test]
 fn the_provider_example() {
     works(&examples().join("provider/provider.tf"));
 }

@@ -77,13 +77,13 @@ fn the_plan_role_is_enough_for_plans_and_for_nothing_else() {
     };
     case.config(MIGRATION)
         .expect_plan(&[("podidentity_irsa_migration.this", Action::Create)]);
-    assert_eq!(refused(&case), [String::new(); 0]);
+    assert_eq!(refused(&case), Vec::<String>::new());
     case.config(
         r#"data "podidentity_irsa_inventory" "this" { cluster_name = "demo" }
            data "podidentity_cluster" "this" { cluster_name = "demo" }"#,
     )
     .apply();
-    assert_eq!(refused(&case), [String::new(); 0]);
+    assert_eq!(refused(&case), Vec::<String>::new());
     let before = case.sandbox().state();
     case.config(MIGRATION).apply_error("pods").anywhere();
     assert!(refused(&case).iter().all(|call| call == "create pods"));
@@ -103,7 +103,7 @@ fn the_migration_role_is_enough_for_a_migration_and_its_rollback() {
         .expect_attribute("podidentity_irsa_migration.this", "phase", "retired")
         .expect_empty_plan()
         .destroy();
-    assert_eq!(refused(&case), [String::new(); 0]);
+    assert_eq!(refused(&case), Vec::<String>::new());
 }
 
 #[test]

@@ -8,11 +8,13 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use podidentity_sandbox::{Fault, Sandbox};
+use podidentity_sandbox::{CredentialReport, Fault, Sandbox};
 use regex::Regex;
 use serde_json::Value;
 
 mod diagnostic;
+#[cfg(unix)]
+mod kill;
 mod plan;
 mod source;
 mod state;
@@ -20,6 +22,8 @@ mod target;
 mod terraform;
 
 pub(crate) use diagnostic::{Diagnostic, ErrorExpectation};
+#[cfg(unix)]
+pub(crate) use kill::Killed;
 pub(crate) use plan::{Action, Plan, Unknown};
 pub(crate) use state::State;
 use target::Target;
@@ -40,6 +44,8 @@ pub(crate) struct Case {
     config: String,
     /// Whether Terraform may have created something.
     applied: Cell<bool>,
+    /// Whether the sandbox has pods, whose credentials are judged when the test ends.
+    seeded: Cell<bool>,
 }
 
 impl Case {
@@ -59,15 +65,24 @@ impl Case {
     /// `let Some(mut case) = Case::sandbox_only() else { return };`
     #[track_caller]
     pub(crate) fn sandbox_only() -> Option<Self> {
+        Self::may_use_sandbox().then(Self::new)
+    }
+
+    /// As [`sandbox_only`](Self::sandbox_only), in another region.
+    #[track_caller]
+    pub(crate) fn sandbox_in(region: &str) -> Option<Self> {
+        Self::may_use_sandbox().then(|| Self::on(Target::sandbox_in(region)))
+    }
+
+    fn may_use_sandbox() -> bool {
         if target::account_requested() {
             let test = std::thread::current()
                 .name()
                 .unwrap_or("this test")
                 .to_owned();
             println!("skipped against an account: {test} needs the sandbox");
-            return None;
         }
-        Some(Self::new())
+        !target::account_requested()
     }
 
     fn on(target: Target) -> Self {
@@ -83,6 +98,7 @@ impl Case {
             name,
             config: String::new(),
             applied: Cell::new(false),
+            seeded: Cell::new(false),
         }
     }
 
@@ -171,8 +187,14 @@ impl Case {
     /// Starts an apply in the background, to interrupt or kill it.
     #[cfg(unix)]
     pub(crate) fn start_apply(&mut self) -> Running {
+        self.start(&["apply", "-json", "-auto-approve"])
+    }
+
+    /// Starts any command in the background.
+    #[cfg(unix)]
+    pub(crate) fn start(&mut self, arguments: &[&str]) -> Running {
         self.applied.set(true);
-        self.workspace.start(&["apply", "-json", "-auto-approve"])
+        self.workspace.start(arguments)
     }
 
     /// Applies and wants an error whose summary and detail match.
@@ -514,6 +536,37 @@ impl Case {
             .expect("this step needs Case::sandbox_only")
     }
 
+    /// Seeds the sandbox with a cluster that has pods. When the test ends, the watcher over credentials must not have seen a pod
+    /// lose its access to AWS at any moment, and the number of changes it has judged is printed. Needs [`Case::sandbox_only`].
+    #[track_caller]
+    pub(crate) fn seed(&mut self, seed: Value) -> &mut Self {
+        self.seeded.set(true);
+        self.sandbox()
+            .seed(seed)
+            .unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    /// Asks the watcher over credentials before the test ends, who fails the test if a pod has lost its access. Returns the number of
+    /// changes judged since the last seed, for the test to print.
+    #[track_caller]
+    pub(crate) fn transitions(&self) -> u64 {
+        let report = self.take_credentials();
+        assert!(
+            report.violations.is_empty(),
+            "pods have lost their AWS access: {:#?}",
+            report.violations
+        );
+        report.transitions
+    }
+
+    /// What the watcher over credentials has to say, for a test that judges it itself.
+    #[track_caller]
+    pub(crate) fn take_credentials(&self) -> CredentialReport {
+        self.seeded.set(false);
+        self.sandbox().credential_report()
+    }
+
     /// Makes AWS misbehave; `faults.rs` of the sandbox lists the fields. Needs [`Case::sandbox_only`].
     #[track_caller]
     pub(crate) fn fault(&mut self, fault: Fault) -> &mut Self {
@@ -627,6 +680,9 @@ impl Drop for Case {
                     outcome.report()
                 );
             }
+        }
+        if self.seeded.get() && !std::thread::panicking() {
+            eprintln!("transitions checked: {}", self.transitions());
         }
         if std::thread::panicking() && env::var_os("PODIDENTITY_ACC_KEEP").is_some() {
             eprintln!("kept {}", self.workspace.keep().display());

@@ -71,6 +71,7 @@ mod guides;
 mod injection_wait;
 mod installation;
 mod inventory;
+mod migration;
 mod process;
 mod role;
 mod sweep;

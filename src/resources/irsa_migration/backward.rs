@@ -60,7 +60,13 @@ pub(super) async fn roll_back(
     if context.provider.migrations().has_migrated(&id) {
         return Ok(());
     }
-    let looking = look(context, &unit, prior.role_arn.as_deref(), Freshness::Now);
+    let looking = look(
+        context,
+        &unit,
+        prior.role_arn.as_deref(),
+        prior.association_id.as_deref(),
+        Freshness::Now,
+    );
     // Boxed, because the steps are deep and the stacks of threads are not.
     let reality = match Box::pin(looking).await {
         Ok(reality) => reality,
@@ -150,7 +156,13 @@ impl Rollback<'_> {
                 self.prior.role_arn.as_deref().unwrap_or_default()
             ));
         }
+        let annotated = self.restored_role();
         match &reality.role {
+            // IRSA uses the role of the annotation, which is another one where the configuration names the role: what its trust
+            // policy says is not touched by a migration.
+            role if annotated.is_some_and(|annotated| {
+                !equivalent_arns(annotated, role.arn().unwrap_or_default())
+            }) => {}
             RoleFacts::Found(_) => {
                 if let (Some(subject), Some(document)) = (reality.subject(), reality.trust()) {
                     let restored = original(self.prior, reality.breadcrumb.as_ref()).map_or_else(

@@ -16,6 +16,7 @@ use crate::framework::model::{Attr, IntoValue};
 use crate::framework::{Context, Private};
 use crate::kubernetes::ClusterApi;
 use crate::migration::facts::{AssociationFacts, PodCredentials, PodFacts, RoleFacts, Settings};
+use crate::migration::finding::Code;
 use crate::migration::phase::Phase;
 use crate::migration::steps::association::{self, Wanted};
 use crate::migration::steps::injection::{self, Expected, Injected, NotProven, Propagation};
@@ -31,7 +32,7 @@ use super::plan::{
 };
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
-use super::unit::{Unit, propagation, rollout_times, settings, soak};
+use super::unit::{Unit, ignores, propagation, rollout_times, settings, soak};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
@@ -104,7 +105,9 @@ impl Run<'_> {
                 Diagnostic::provider_bug("A migration is applied with unknown arguments.")
             })?;
         let role = self.plan.role_arn.known().cloned();
-        let reality = Box::pin(look(context, &unit, role.as_deref(), Freshness::Now))
+        let known = self.prior.as_ref();
+        let known = known.and_then(|prior| prior.association_id.as_deref());
+        let reality = Box::pin(look(context, &unit, role.as_deref(), known, Freshness::Now))
             .await
             .map_err(|blind| blind_at_apply(&unit, blind))?;
         self.refuse_what_moved(&reality, &unit, &settings)?;
@@ -324,6 +327,23 @@ impl Run<'_> {
                 .reality
                 .service_account()
                 .is_some_and(|account| account.role_arn().is_some());
+            if annotated
+                && injected == Injected::Nothing
+                && work.reality.association.is_none()
+                && !ignores(&self.plan, Code::WebhookMissing)
+            {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "{} has the role annotation, but a pod created as a dry run was given {injected}. Either the mutating \
+                         webhook of EKS (MutatingWebhookConfiguration pod-identity-webhook) does not work, for its failure policy \
+                         lets pods start without credentials, or it leaves out the pods of this namespace. Nothing was \
+                         changed.\n\nMend the webhook and apply again, or name webhook_missing in ignore_blockers if that is no \
+                         surprise.",
+                        work.unit.describe()
+                    ),
+                ));
+            }
             if annotated
                 && work.reality.association.is_none()
                 && !matches!(injected, Injected::WebIdentity { .. })
@@ -568,10 +588,12 @@ impl Run<'_> {
     }
 
     async fn look_again(&self, work: &Work) -> Result<Reality, Diagnostic> {
+        let known = work.reality.association.as_ref();
         Box::pin(look(
             self.context,
             &work.unit,
             self.plan.role_arn.as_deref(),
+            known.map(|association| association.id.as_str()),
             Freshness::Now,
         ))
         .await
@@ -902,13 +924,10 @@ pub(super) async fn may_patch(
 
 /// The trust policy before the migration, as far as it can still be told.
 pub(super) fn original_trust(reality: &Reality, grant: &Grant, text: &str) -> String {
-    if let Some(noted) = reality
-        .breadcrumb
-        .as_ref()
-        .and_then(|breadcrumb| breadcrumb.trust_policy.clone())
-    {
-        return noted;
-    }
+    // What was noted is the trust policy before trust was retired, with our statement already in it.
+    let noted = reality.breadcrumb.as_ref();
+    let noted = noted.and_then(|breadcrumb| breadcrumb.trust_policy.as_deref());
+    let text = noted.unwrap_or(text);
     let Ok(document) = Document::parse(text) else {
         return text.to_owned();
     };

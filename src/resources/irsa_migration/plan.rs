@@ -26,7 +26,7 @@ use crate::policy::{
 use crate::provider::ProviderData;
 
 use super::PLANNING;
-use super::forward::{blind_at_apply, same_but_for_migrations};
+use super::forward::{blind_at_apply, original_trust, same_but_for_migrations};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
 use super::unit::{Unit, ignores, retires, settings, soak, stopping};
@@ -126,7 +126,15 @@ pub(super) async fn create(
         return Ok(());
     };
     let role = settings.role_arn.clone();
-    match Box::pin(look(context, &unit, role.as_deref(), Freshness::Cached)).await {
+    match Box::pin(look(
+        context,
+        &unit,
+        role.as_deref(),
+        None,
+        Freshness::Cached,
+    ))
+    .await
+    {
         Ok(reality) => {
             let reality = Box::pin(reality.in_depth(context)).await;
             remember_annotation(&reality, &mut response.planned_private);
@@ -262,15 +270,7 @@ fn fill(
         );
         return;
     }
-    let before = reality
-        .breadcrumb
-        .as_ref()
-        .and_then(|breadcrumb| breadcrumb.trust_policy.clone())
-        .unwrap_or_else(|| {
-            let (without, changed) = grant.remove(&document);
-            if changed { without.to_json() } else { text }
-        });
-    planned.trust_policy_before = Attr::Known(before);
+    planned.trust_policy_before = Attr::Known(original_trust(&reality, &grant, &text));
     let granted = if settings.verify_trust {
         Ok(document)
     } else {
@@ -596,6 +596,8 @@ pub(super) fn workload_models(reality: &Reality, planning: bool) -> Vec<Workload
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
             // Nodes come and go, and pods of a DaemonSet with them.
             let autoscaled = workload.replicas.is_none() || workload.id.kind == "DaemonSet";
+            // A run that was killed may have begun to restart it.
+            let moving = reality.association.is_some() && moved < pods.len();
             WorkloadModel {
                 kind: Attr::Known(workload.id.kind.clone()),
                 name: Attr::Known(workload.id.name.clone()),
@@ -605,7 +607,7 @@ pub(super) fn workload_models(reality: &Reality, planning: bool) -> Vec<Workload
                     None => Attr::Known(number(pods.len())),
                 },
                 // While nothing has moved the number is zero however many pods there are.
-                pods_on_pod_identity: if planning && autoscaled && moved > 0 {
+                pods_on_pod_identity: if planning && (moving || autoscaled && moved > 0) {
                     Attr::Unknown
                 } else {
                     Attr::Known(number(moved))

@@ -58,11 +58,13 @@ pub(super) struct Reality {
     associations_in_cluster: Option<usize>,
 }
 
-/// Reads everything. `role` names the role if configuration or state do; otherwise the service account does.
+/// Reads everything. `role` names the role if configuration or state do; otherwise the service account does. `association` is the
+/// id of an association that is known: lists show new ones late.
 pub(super) async fn look(
     context: &Context<ProviderData>,
     unit: &Unit,
     role: Option<&str>,
+    association: Option<&str>,
     freshness: Freshness,
 ) -> Result<Reality, Blind> {
     let provider = &context.provider;
@@ -107,13 +109,17 @@ pub(super) async fn look(
         })
     };
     let found = async {
-        association::find(
+        let listed = association::find(
             context,
             &unit.cluster,
             &unit.namespace,
             &unit.service_account,
         )
-        .await
+        .await;
+        match (listed, association) {
+            (Ok(None), Some(id)) => association::describe(context, &unit.cluster, id).await,
+            (listed, _) => listed,
+        }
         .map_err(|error| {
             Blind::Failed(error.into_diagnostic(
                 READING,
@@ -341,6 +347,14 @@ impl Reality {
     /// get Pod Identity can only be seen by trying, and that everything was restarted only by having done so.
     pub(super) fn phase(&self, grant: &Grant, known: Option<Phase>, retired: bool) -> Phase {
         let trusted = self.trusts(grant);
+        // An add-on that took the association over manages it from then on. That is told; there is nothing to catch up with.
+        let taken_over = self
+            .association
+            .as_ref()
+            .is_some_and(|association| association.owner_arn.is_some());
+        if let (true, Some(phase)) = (taken_over, known) {
+            return phase;
+        }
         if self.own_association().is_none() {
             return if trusted {
                 Phase::TrustAdded

@@ -57,6 +57,14 @@ impl Target {
         }
     }
 
+    /// A new sandbox in this region.
+    pub(crate) fn sandbox_in(region: &str) -> Self {
+        Self::Sandbox(LocalTarget::start(Options {
+            region: region.into(),
+            ..Options::default()
+        }))
+    }
+
     /// Gives Terraform and the provider what they need to reach the target.
     pub(crate) fn environment(&self, workspace: &mut Workspace) {
         match self {
@@ -124,11 +132,16 @@ impl LocalTarget {
         let sandbox = Sandbox::start(options).unwrap_or_else(|error| panic!("no sandbox: {error}"));
         let ready = sandbox.ready();
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let partition = match ready["region"].as_str() {
+            Some(region) if region.starts_with("us-gov-") => "aws-us-gov",
+            Some(region) if region.starts_with("cn-") => "aws-cn",
+            _ => "aws",
+        };
         let values = vec![
             ("account_id", text(&ready["account_id"])),
             ("cluster", text(&ready["clusters"][0])),
             ("endpoint", sandbox.aws_endpoint().to_owned()),
-            ("partition", "aws".to_owned()),
+            ("partition", partition.to_owned()),
             ("region", text(&ready["region"])),
         ];
         Self { sandbox, values }

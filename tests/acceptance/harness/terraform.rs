@@ -303,6 +303,11 @@ impl Running {
             .max()
     }
 
+    /// Terraform's process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(self) -> Outcome {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();

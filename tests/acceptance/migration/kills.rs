@@ -1,0 +1,276 @@
+//! Scenario 37: the provider is killed after every single call, and another apply ends where an undisturbed one does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::cluster::{Cluster, arn, irsa, subject};
+use super::*;
+use crate::harness::Killed;
+
+const ROLE: &str = "payments-api";
+const APPLY: [&str; 3] = ["apply", "-json", "-auto-approve"];
+const DESTROY: [&str; 3] = ["destroy", "-json", "-auto-approve"];
+/// Sandboxes at a time.
+const THREADS: usize = 3;
+
+/// A Deployment and a StatefulSet on one service account; another one shares the role and must not notice anything.
+fn cluster() -> Cluster {
+    let subjects = json!([subject("payments", "api"), subject("payments", "other")]);
+    Cluster::empty()
+        .role(ROLE, json!([irsa(subjects)]))
+        .service_account("payments", "api", &arn(ROLE))
+        .service_account("payments", "other", &arn(ROLE))
+        .workload("Deployment", "payments", "web", "api", 2)
+        .workload("StatefulSet", "payments", "store", "api", 2)
+        .workload("Deployment", "payments", "other", "other", 1)
+        // Propagation and readiness by looks, not by time: runs do not depend on the machine.
+        .set("webhook", json!({"api_servers": 2, "delay_probes": 2}))
+        .set("controllers", json!({"ready_reads": 1}))
+}
+
+/// Everything that the migration could leave behind, without what is different in every run: ids, times, versions.
+fn end_state(case: &Case, with_state: bool) -> Value {
+    let sandbox = case.sandbox().state();
+    let associated = associations(case);
+    let mut accounts = BTreeMap::new();
+    for name in ["api", "other"] {
+        accounts.insert(name, annotations(case, "payments", name));
+    }
+    let mut templates = BTreeMap::new();
+    for (resource, name) in [
+        ("deployments", "web"),
+        ("statefulsets", "store"),
+        ("deployments", "other"),
+    ] {
+        let found = object(case, resource, "payments", name);
+        let mut annotations = found["spec"]["template"]["metadata"]["annotations"].clone();
+        if let Some(annotations) = annotations.as_object_mut()
+            && let Some(at) = annotations.get_mut("kubectl.kubernetes.io/restartedAt")
+        {
+            *at = "a time".into();
+        }
+        templates.insert(
+            name,
+            json!({"annotations": annotations, "generation": found["metadata"]["generation"]}),
+        );
+    }
+    let paths: BTreeMap<&str, _> = ["api", "other"]
+        .map(|name| (name, paths(case, name)))
+        .into();
+    let mut terraform = if with_state {
+        case.state().attributes(THIS).cloned().unwrap_or_default()
+    } else {
+        json!(case.state().addresses())
+    };
+    if let Some(attributes) = terraform.as_object_mut() {
+        let at = attributes.remove("verified_at");
+        assert!(
+            at.is_some_and(|at| at.is_string()),
+            "verified_at is not set"
+        );
+        // As the plan found them, which is different where a run goes on; `paths` has what there is now.
+        for workload in attributes["workloads"].as_array_mut().into_iter().flatten() {
+            workload["pods_on_pod_identity"] = Value::Null;
+        }
+    }
+    let mut state = json!({
+        "trust": trust(case, ROLE),
+        "associations": associated.iter().map(|(_, a)| json!({
+            "namespace": a["namespace"], "serviceAccount": a["serviceAccount"], "id": a["associationId"],
+            "roleArn": a["roleArn"], "tags": a["tags"],
+        })).collect::<Vec<_>>(),
+        "accounts": accounts,
+        "templates": templates,
+        "paths": paths,
+        "terraform": terraform,
+    });
+    // Ids of associations, those of the past included, which restart markers keep.
+    let text = state.to_string();
+    let ids: BTreeSet<&str> = regex::Regex::new("a-[0-9a-z]{17}")
+        .unwrap()
+        .find_iter(&text)
+        .map(|found| found.as_str())
+        .collect();
+    let mut text = text.clone();
+    for id in ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>() {
+        text = text.replace(&id, "an id");
+    }
+    state = serde_json::from_str(&text).unwrap();
+    drop(sandbox);
+    state
+}
+
+/// A case with the cluster, with everything applied if `migrated`.
+fn start(migrated: bool) -> Case {
+    let mut case = case(&cluster(), with(RETIRE)).expect("a sandbox");
+    if migrated {
+        case.apply();
+    }
+    case
+}
+
+/// Calls that the journal has seen.
+fn journal(case: &Case) -> u64 {
+    let mut requests = case.sandbox().requests();
+    requests.retain(|request| !request.user_agent.contains("acceptance-tests"));
+    requests.len() as u64
+}
+
+/// Kills at every call of `command`, applies or destroys again, and compares with the undisturbed run. Returns how many calls there were
+/// to be killed at.
+fn every_kill_point(command: &'static [&'static str], migrated: bool) -> (u64, u64) {
+    let undisturbed = start(migrated);
+    undisturbed.sandbox().clear_requests();
+    let outcome = undisturbed.run(command);
+    assert_eq!(outcome.code, 0, "{}", outcome.report());
+    let calls = journal(&undisturbed);
+    let expected = end_state(&undisturbed, !migrated);
+    println!(
+        "undisturbed {}: {calls} calls: {:?}",
+        command[0],
+        undisturbed.calls()
+    );
+
+    let next = AtomicU64::new(1);
+    let transitions = AtomicU64::new(undisturbed.transitions());
+    let killed = AtomicU64::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let call = next.fetch_add(1, Ordering::Relaxed);
+                    // Some waits are shorter or longer than in the undisturbed run, so the end is where it is.
+                    if call > calls + 5 {
+                        break;
+                    }
+                    match kill_point(command, migrated, call, &expected) {
+                        Ok(None) => {}
+                        Ok(Some(checked)) => {
+                            killed.fetch_add(1, Ordering::Relaxed);
+                            transitions.fetch_add(checked, Ordering::Relaxed);
+                        }
+                        Err(failure) => failures.lock().unwrap().push((call, failure)),
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(
+        failures.is_empty(),
+        "{} of {calls} kill points of {} went wrong:\n{}",
+        failures.len(),
+        command[0],
+        failures
+            .iter()
+            .map(|(call, failure)| format!("--- killed after call {call}\n{failure}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+    (killed.into_inner(), transitions.into_inner())
+}
+
+/// `Ok(None)` if there is no such call; otherwise the number of transitions that the watcher has judged.
+fn kill_point(
+    command: &'static [&'static str],
+    migrated: bool,
+    call: u64,
+    expected: &Value,
+) -> Result<Option<u64>, String> {
+    let mut case = start(migrated);
+    case.sandbox().clear_requests();
+    let at = match case.kill_after(call, command) {
+        Killed::Yes(_) => {
+            let requests = case.sandbox().requests();
+            let held = requests.iter().find(|request| request.held);
+            held.map_or_else(String::new, |held| {
+                format!("{}:{}", held.service, held.operation)
+            })
+        }
+        Killed::Ended(outcome) => {
+            case.transitions();
+            assert_eq!(outcome.code, 0, "{}", outcome.report());
+            return Ok(None);
+        }
+    };
+    let again = case.run(command);
+    if again.code != 0 {
+        return Err(format!("{at}: the second run failed\n{}", again.report()));
+    }
+    let found = end_state(&case, !migrated);
+    let report = case.take_credentials();
+    if !report.violations.is_empty() {
+        return Err(format!(
+            "{at}: pods have lost their credentials: {:#?}",
+            report.violations
+        ));
+    }
+    let mut differences = Vec::new();
+    differ("", expected, &found, &mut differences);
+    if !differences.is_empty() {
+        return Err(format!("{at}: another end\n{}", differences.join("\n")));
+    }
+    // A plan takes as long as all the rest. Reads leave nothing behind that it could find, so a few of them will do.
+    if !migrated && (is_write(&at) || call.is_multiple_of(8)) {
+        let plan = case.try_plan(&[]);
+        if plan.code != 0 {
+            return Err(format!(
+                "{at}: the plan afterwards is not empty\n{}",
+                plan.report()
+            ));
+        }
+    }
+    Ok(Some(report.transitions))
+}
+
+/// What differs, by path.
+fn differ(path: &str, expected: &Value, found: &Value, differences: &mut Vec<String>) {
+    match (expected, found) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for name in names {
+                differ(
+                    &format!("{path}/{name}"),
+                    &expected[name],
+                    &found[name],
+                    differences,
+                );
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (index, (a, b)) in a.iter().zip(b).enumerate() {
+                differ(&format!("{path}/{index}"), a, b, differences);
+            }
+        }
+        _ if expected == found => {}
+        _ => differences.push(format!("{path}: expected {expected}, found {found}")),
+    }
+}
+
+fn is_write(call: &str) -> bool {
+    let operation = call
+        .split_once(':')
+        .map_or(call, |(_, operation)| operation);
+    ["Create", "Update", "Delete", "Tag", "patch", "delete"]
+        .iter()
+        .any(|verb| operation.starts_with(verb))
+}
+
+/// Killed after each call of a migration and after each call of its rollback: the same end, no second statement, association or restart.
+#[test]
+fn s37_killed_after_every_call() {
+    if Case::sandbox_only().is_none() {
+        return;
+    }
+    let started = std::time::Instant::now();
+    let (migration, first) = every_kill_point(&APPLY, false);
+    let (destroy, second) = every_kill_point(&DESTROY, true);
+    eprintln!("kill points: {migration} (migration), {destroy} (destroy)");
+    eprintln!("transitions checked: {}", first + second);
+    eprintln!("in {:.0} s", started.elapsed().as_secs_f64());
+}
