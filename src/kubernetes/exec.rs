@@ -1,7 +1,7 @@
 //! Credential plugins: a command that prints an `ExecCredential`, as kubectl runs it.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::auth::Credential;
@@ -24,6 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const RENEW_BEFORE: Duration = Duration::from_secs(10);
 /// What of its standard error goes into a message.
 const LONGEST_TEXT: usize = 600;
+/// How many bytes it may print. Tokens and certificates take some thousands.
+const LONGEST_OUTPUT: usize = 1 << 20;
 
 /// The protocol versions that are spoken. `v1alpha1` is gone from Kubernetes.
 const VERSIONS: [&str; 2] = [
@@ -72,6 +75,17 @@ struct ExecStatus {
     client_key_data: Option<String>,
 }
 
+/// What something prints, up to one byte more than it may. The rest is read and left, so that the command can end.
+async fn start(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let most = LONGEST_OUTPUT as u64 + 1;
+        (&mut pipe).take(most).read_to_end(&mut read).await?;
+        tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
+    }
+    Ok(read)
+}
+
 impl ExecPlugin {
     /// Refuses a protocol that nobody speaks any more.
     pub(crate) fn check(self) -> Result<Self, KubernetesError> {
@@ -96,7 +110,7 @@ impl ExecPlugin {
             "kind": "ExecCredential",
             "spec": spec,
         });
-        let child = Command::new(&self.command)
+        let mut child = Command::new(&self.command)
             .args(&self.args)
             .envs(
                 self.env
@@ -116,19 +130,24 @@ impl ExecPlugin {
                 };
                 self.error(format!("cannot be started: {error}{hint}"))
             })?;
-        let output = match tokio::time::timeout(TIMEOUT, child.wait_with_output()).await {
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let run = async { tokio::try_join!(child.wait(), start(stdout), start(stderr)) };
+        let (status, stdout, stderr) = match tokio::time::timeout(TIMEOUT, run).await {
             Err(_) => {
                 return Err(self.error(format!("did not end within {}s", TIMEOUT.as_secs())));
             }
             Ok(Err(error)) => return Err(self.error(format!("failed: {error}"))),
             Ok(Ok(output)) => output,
         };
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let said: String = mask(said.trim()).chars().take(LONGEST_TEXT).collect();
-            return Err(self.error(format!("failed with {}: {said}", output.status)));
+        if stdout.len() > LONGEST_OUTPUT {
+            return Err(self.error("printed more than 1 MiB"));
         }
-        self.parse(&output.stdout)
+        if !status.success() {
+            let said = String::from_utf8_lossy(&stderr);
+            let said: String = mask(said.trim()).chars().take(LONGEST_TEXT).collect();
+            return Err(self.error(format!("failed with {status}: {said}")));
+        }
+        self.parse(&stdout)
     }
 
     fn parse(&self, output: &[u8]) -> Result<Credential, KubernetesError> {

@@ -86,10 +86,10 @@ pub(crate) fn cluster_api(
         }
         None => eks_endpoint(&*found?)?,
     };
+    check_scheme(&server)?;
     let trust = if parts.insecure {
         Trust::Everything
     } else {
-        check_scheme(&server)?;
         trust
     };
     let clients = clients.as_ref();
@@ -315,16 +315,18 @@ fn eks_id(server: &Uri) -> Option<String> {
     (is_id && of_eks).then(|| id.to_ascii_uppercase())
 }
 
-/// Refuses to send credentials in the clear, but to this machine (`kubectl proxy`).
+/// Refuses to send credentials in the clear, but to this machine (`kubectl proxy`). `insecure` does not change that: it is about
+/// certificates.
 fn check_scheme(server: &Uri) -> Result<(), KubernetesError> {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']);
-    let local = host == "localhost"
+    let local = host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|ip| ip.is_loopback());
     if server.scheme_str() == Some("http") && !local {
         return Err(configuration(format!(
-            "{server} is not https: the token would be sent in the clear. Set insecure if that is wanted"
+            "{server} is not https: the credentials would be sent in the clear. Use https, or a tunnel that begins on this \
+             machine (localhost)"
         )));
     }
     Ok(())

@@ -417,6 +417,33 @@ async fn a_server_without_tls() {
 }
 
 #[tokio::test]
+async fn credentials_are_not_sent_in_the_clear() {
+    let sandbox = with_account();
+    let (url, last) = recording_server().await;
+    for insecure in [Attr::Null, Attr::Known(true)] {
+        let block = |host: &str| KubernetesConfig {
+            host: Attr::Known(host.to_owned()),
+            insecure: insecure.clone(),
+            ..KubernetesConfig::default()
+        };
+        for host in [
+            "http://kubernetes.example.com",
+            "http://10.0.0.1:8080",
+            "http://localhost.example.com",
+        ] {
+            let error = with_block(&sandbox, &block(host)).await.unwrap_err();
+            assert_eq!(error.kind(), KubernetesErrorKind::Configuration);
+            assert!(error.to_string().contains("not https"), "{error}");
+        }
+        // But to kubectl proxy.
+        last.lock().unwrap().clear();
+        let api = with_block(&sandbox, &block(&url)).await.unwrap();
+        assert!(account(&api).await.is_err());
+        assert!(last.lock().unwrap().starts_with("GET "));
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_cannot_be_reached() {
     let sandbox = with_account();
     let port = std::net::TcpListener::bind("127.0.0.1:0")

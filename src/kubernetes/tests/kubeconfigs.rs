@@ -344,6 +344,14 @@ mod plugins {
                 ),
                 "expirationTimestamp",
             ),
+            (
+                "head -c 3000000 /dev/zero".to_owned(),
+                "printed more than 1 MiB",
+            ),
+            (
+                "head -c 3000000 /dev/zero >&2; exit 4".to_owned(),
+                "failed with exit status: 4",
+            ),
         ] {
             let path = files.script("get-token", &script);
             let block = exec(path.to_str().unwrap(), &[], &[]);
