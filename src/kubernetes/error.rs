@@ -198,6 +198,11 @@ impl KubernetesError {
         ))
     }
 
+    /// The call that failed, if it was in one.
+    pub(crate) fn call(&self) -> Option<&Call> {
+        self.0.call.as_ref()
+    }
+
     fn refused_call(&self) -> Option<&Call> {
         self.0.call.as_ref().filter(|_| self.is_forbidden())
     }

@@ -237,6 +237,24 @@ impl TemplateFacts {
             && (self.nodes.is_empty() || self.nodes.iter().any(|nodes| nodes.matches(&node.labels)))
     }
 
+    /// Whether it sets static keys itself. SDKs look for them first, so such containers use neither IRSA nor Pod Identity.
+    #[must_use]
+    pub fn has_static_keys(&self) -> bool {
+        self.sets("AWS_ACCESS_KEY_ID")
+    }
+
+    /// Whether it sets variables of IRSA itself, which the webhook then leaves as they are: a new pod gets what the old had.
+    #[must_use]
+    pub fn has_own_web_identity(&self) -> bool {
+        self.sets("AWS_ROLE_ARN") || self.sets("AWS_WEB_IDENTITY_TOKEN_FILE")
+    }
+
+    fn sets(&self, variable: &str) -> bool {
+        self.credential_variables
+            .iter()
+            .any(|(_, name)| name == variable)
+    }
+
     /// Whether the webhook leaves all its containers alone.
     #[must_use]
     pub fn is_skipped(&self) -> bool {
@@ -271,6 +289,22 @@ pub struct PodFacts {
     pub fargate: bool,
     /// What it looks like.
     pub spec: TemplateFacts,
+}
+
+impl PodFacts {
+    /// Whether nothing has to be done to it for its containers to have what is wanted: they have it, or the webhook leaves them
+    /// alone, or they have static keys. Those they keep whatever is done, and lose nothing; but with keys in one container
+    /// others may still use what is to go.
+    #[must_use]
+    pub fn is_right(&self, wanted: PodCredentials) -> bool {
+        let leaves_keys = match wanted {
+            PodCredentials::PodIdentity => self.credentials != PodCredentials::WebIdentity,
+            _ => self.credentials == PodCredentials::None,
+        };
+        self.credentials == wanted
+            || self.credentials == PodCredentials::LeftOut
+            || leaves_keys && self.spec.has_static_keys()
+    }
 }
 
 /// Where the containers of a pod get credentials, judged by what the webhook (or the template) gave them.
@@ -557,6 +591,34 @@ mod tests {
                 expected,
                 "{namespace} {pod:?}"
             );
+        }
+    }
+
+    #[test]
+    fn static_keys_stay_whatever_is_restarted() {
+        use PodCredentials::{LeftOut, None, Partly, PodIdentity, WebIdentity};
+        for (keys, wanted, right) in [
+            (false, PodIdentity, vec![PodIdentity, LeftOut]),
+            (true, PodIdentity, vec![PodIdentity, LeftOut, None, Partly]),
+            (false, WebIdentity, vec![WebIdentity, LeftOut]),
+            // Beside the keys there may be a container that loses the agent's credentials.
+            (true, WebIdentity, vec![WebIdentity, LeftOut, None]),
+        ] {
+            for credentials in [PodIdentity, WebIdentity, Partly, None, LeftOut] {
+                let mut pod = PodFacts {
+                    credentials,
+                    ..PodFacts::default()
+                };
+                if keys {
+                    let key = ("app".to_owned(), "AWS_ACCESS_KEY_ID".to_owned());
+                    pod.spec.credential_variables.insert(key);
+                }
+                assert_eq!(
+                    pod.is_right(wanted),
+                    right.contains(&credentials),
+                    "{keys} {wanted:?} {credentials:?}"
+                );
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Pod, PodTemplateSpec, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::DynamicObject;
 use tokio::sync::Semaphore;
@@ -27,15 +27,19 @@ use self::custom::Custom;
 pub use self::custom::CustomKind;
 use self::draft::Draft;
 use self::parts::Reduce;
-use super::facts::NamespaceFacts;
+use super::facts::{NamespaceFacts, TemplateFacts};
 use crate::framework::Context;
-use crate::kubernetes::{ClusterApi, KubernetesError, Scope};
+use crate::kubernetes::{ClusterApi, KubernetesError, KubernetesErrorKind, Scope};
 use crate::provider::ProviderData;
 
 /// Why pods of Jobs are not restarted.
 const ENDS_BY_ITSELF: &str = "its pods end by themselves";
 /// Why pods of CronJobs are not restarted.
 const NEXT_RUN: &str = "its next run starts new pods";
+
+/// Why pods are not restarted that would come back as they are.
+pub const OWN_WEB_IDENTITY: &str =
+    "its pod template sets AWS_ROLE_ARN or AWS_WEB_IDENTITY_TOKEN_FILE itself";
 
 /// Calls of the Kubernetes API under way at the same time.
 const CONCURRENCY: usize = 6;
@@ -104,12 +108,18 @@ pub fn facts(objects: Objects) -> NamespaceFacts {
     draft.finish(&cluster, &objects.not_read)
 }
 
+/// What a pod template says; `None` if it has no specification.
+#[must_use]
+pub fn template_facts(of: &PodTemplateSpec) -> Option<TemplateFacts> {
+    template::template(of).map(|(_, facts)| facts)
+}
+
 /// A namespace, read once per cluster and process. For plans; what is about to change something asks
 /// [`namespace_now`].
 ///
 /// # Errors
-/// When service accounts or pods may not be read, and whatever else the API refuses. Other kinds may be forbidden: what is
-/// missing then is in [`NamespaceFacts::not_read`].
+/// When service accounts or pods cannot be read. Other kinds may be forbidden, and custom resources, network policies and the
+/// namespace itself may fail in any way: what is missing then is in [`NamespaceFacts::not_read`].
 pub async fn namespace(
     context: &Context<ProviderData>,
     cluster: &str,
@@ -209,8 +219,33 @@ impl Found {
 enum Need {
     /// Nothing can be said without it.
     Required,
-    /// Less can be said without it.
+    /// Less can be said without it if it is forbidden. Any other failure is one.
     Wanted,
+    /// Less can be said without it. What serves it may be broken for good, as the conversion webhook of a custom resource.
+    Optional,
+}
+
+/// Why something was not read: a function of the call and of what rarely changes, since findings are part of plans. What the
+/// API said is not, as it names the caller's session.
+fn why(error: &KubernetesError) -> String {
+    let call = error
+        .call()
+        .map_or_else(|| "ask the Kubernetes API".to_owned(), ToString::to_string);
+    match error.kind() {
+        KubernetesErrorKind::Forbidden => {
+            let rule = error.missing_rule().unwrap_or_default();
+            format!("The Kubernetes permission to {call} is missing: {rule}.")
+        }
+        KubernetesErrorKind::Throttled
+        | KubernetesErrorKind::Unavailable
+        | KubernetesErrorKind::Timeout => format!(
+            "To {call} did not work: the Kubernetes API does not answer as it should. The conversion webhook of a custom \
+             resource may be broken."
+        ),
+        _ => format!(
+            "To {call} did not work: the Kubernetes API gave an unexpected answer, which the provider's log holds."
+        ),
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -296,7 +331,7 @@ impl<'a> Reader<'a> {
         scope: Scope<'_>,
         label_selector: Option<&str>,
     ) -> Result<(), KubernetesError> {
-        use Need::{Required, Wanted};
+        use Need::{Optional, Required, Wanted};
         tokio::try_join!(
             self.list::<ServiceAccount>(scope, label_selector, Required),
             self.list::<Pod>(scope, None, Required),
@@ -306,7 +341,7 @@ impl<'a> Reader<'a> {
             self.list::<DaemonSet>(scope, None, Wanted),
             self.list::<Job>(scope, None, Wanted),
             self.list::<CronJob>(scope, None, Wanted),
-            self.list::<NetworkPolicy>(scope, None, Wanted),
+            self.list::<NetworkPolicy>(scope, None, Optional),
             self.labels(scope),
         )?;
         Ok(())
@@ -351,7 +386,7 @@ impl<'a> Reader<'a> {
             }
         };
         for namespace in self
-            .unless_refused(namespaces, Need::Wanted)?
+            .unless_refused(namespaces, Need::Optional)?
             .into_iter()
             .flatten()
         {
@@ -372,7 +407,7 @@ impl<'a> Reader<'a> {
                     self.api.versions(self.cancel, group).await
                 };
                 if let Some(version) = self
-                    .unless_refused(versions, Need::Wanted)?
+                    .unless_refused(versions, Need::Optional)?
                     .and_then(|versions| versions.into_iter().next())
                 {
                     self.found().groups.insert(group, version);
@@ -393,7 +428,7 @@ impl<'a> Reader<'a> {
             let resource = kind.resource(&version);
             self.api.list_dynamic(self.cancel, &resource, scope).await
         };
-        let objects = self.unless_refused(objects, Need::Wanted)?.flatten();
+        let objects = self.unless_refused(objects, Need::Optional)?.flatten();
         let mut found = self.found();
         for object in objects.into_iter().flatten() {
             let custom = match &object.metadata.namespace {
@@ -405,7 +440,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The answer; `None` if it was refused and can be done without, which is noted.
+    /// The answer; `None` if there was none and it can be done without, which is noted.
     fn unless_refused<T>(
         &self,
         answer: Result<T, KubernetesError>,
@@ -413,11 +448,20 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<T>, KubernetesError> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(error) if error.is_forbidden() && need == Need::Wanted => {
-                self.found().not_read.insert(error.to_string());
+            Err(error)
+                if match need {
+                    Need::Required => true,
+                    Need::Wanted => !error.is_forbidden(),
+                    Need::Optional => error.is_cancelled(),
+                } =>
+            {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "could not be read");
+                self.found().not_read.insert(why(&error));
                 Ok(None)
             }
-            Err(error) => Err(error),
         }
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::template::{pod, template};
-use super::{ENDS_BY_ITSELF, NEXT_RUN, network};
+use super::{ENDS_BY_ITSELF, NEXT_RUN, OWN_WEB_IDENTITY, network};
 use crate::kubernetes::Object;
 use crate::migration::facts::{
     NetworkPolicyFacts, PodFacts, ROLE_ARN, Restart, ServiceAccountFacts, WorkloadFacts, WorkloadId,
@@ -119,6 +119,9 @@ fn workload(
         // What a controller made, it may put back as it was.
         restart: match (restart, controller(meta)) {
             (Restart::Rolling, Some(controller)) => managed_by(&controller),
+            (Restart::Rolling, None) if template.has_own_web_identity() => {
+                Restart::Manual(OWN_WEB_IDENTITY.into())
+            }
             (restart, _) => restart,
         },
         template: Some(template),

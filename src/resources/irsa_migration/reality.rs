@@ -236,16 +236,8 @@ impl Reality {
     /// Pods that do not use Pod Identity and are not on their way out. Pods with static keys never will, and lose nothing;
     /// they get this far only with `hard_coded_credentials` among the ignored blockers.
     pub(super) fn left_behind(&self) -> Vec<&PodFacts> {
-        let has_keys = |pod: &PodFacts| {
-            pod.credentials != PodCredentials::WebIdentity
-                && pod
-                    .spec
-                    .credential_variables
-                    .iter()
-                    .any(|(_, variable)| variable == "AWS_ACCESS_KEY_ID")
-        };
         self.pods()
-            .filter(|pod| !pod.terminating && !pod.credentials.is_settled() && !has_keys(pod))
+            .filter(|pod| !pod.terminating && !pod.is_right(PodCredentials::PodIdentity))
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! Tests of the reading, against the sandbox.
 
 use futures_util::future::join_all;
-use podidentity_sandbox::{Options, Sandbox, seeds};
+use podidentity_sandbox::{Fault, FaultError, Options, Sandbox, seeds};
 use serde_json::json;
 
 use super::*;
@@ -79,7 +79,7 @@ async fn every_service_account_of_the_demo() {
             "batch/runner 123456789012:role/batch, sandbox: Deployment runner of 1, rolling: WebIdentity",
             "edge/collector 123456789012:role/collector, sandbox: DaemonSet collector of 2, its update strategy is OnDelete: WebIdentity WebIdentity",
             "legacy/forgotten 123456789012:role/deleted-long-ago, sandbox: : ",
-            "legacy/reports 123456789012:role/legacy, sandbox: Deployment reports of 1, rolling: WebIdentity",
+            "legacy/reports 123456789012:role/legacy, sandbox: Deployment reports of 1, its pod template sets AWS_ROLE_ARN or AWS_WEB_IDENTITY_TOKEN_FILE itself: WebIdentity",
             "orders/consumer 123456789012:role/orders-shared, sandbox: Deployment consumer of 1, rolling: WebIdentity",
             "orders/web 123456789012:role/orders-shared, sandbox: Deployment web of 2, rolling: WebIdentity WebIdentity",
             "payments/api 123456789012:role/payments-api, sandbox: Deployment api of 2, rolling: WebIdentity WebIdentity",
@@ -199,6 +199,17 @@ async fn what_is_forbidden_is_noted_or_an_error() {
             facts.not_read
         );
     }
+    // Who asked differs between plan and apply, which have sessions of their own.
+    for sentence in &facts.not_read {
+        assert!(
+            !sentence.contains("arn:") && !sentence.contains("cannot"),
+            "{sentence}"
+        );
+        assert!(
+            sentence.contains("verbs: [") && sentence.contains("of cluster \"demo\""),
+            "{sentence}"
+        );
+    }
     for resource in ["deployments", "serviceaccounts"] {
         assert!(
             !facts
@@ -209,11 +220,13 @@ async fn what_is_forbidden_is_noted_or_an_error() {
         );
     }
     sandbox.seed(only(&["serviceaccounts"], &[""])).unwrap();
+    let context = Context {
+        provider: data_for(&sandbox, &[]).await,
+        cancel: CancellationToken::new(),
+    };
     sandbox.clear_requests();
     for _ in 0..2 {
-        let error = namespace_now(&context, "demo", "payments")
-            .await
-            .unwrap_err();
+        let error = namespace(&context, "demo", "payments").await.unwrap_err();
         assert!(
             error.is_forbidden() && error.to_string().contains("pods"),
             "{error}"
@@ -224,6 +237,54 @@ async fn what_is_forbidden_is_noted_or_an_error() {
         .await
         .unwrap_err();
     assert!(error.is_forbidden(), "{error}");
+}
+
+fn broken(sandbox: &Sandbox, operation: &str) {
+    sandbox.fault(Fault {
+        service: Some("kubernetes".into()),
+        operation: Some(operation.into()),
+        error: Some(FaultError {
+            code: "InternalError".into(),
+            message: "conversion webhook for external-secrets.io/v1beta1 failed, attempt 7".into(),
+            status: 500,
+        }),
+        ..Fault::default()
+    });
+}
+
+#[tokio::test]
+async fn what_is_broken_beside_the_matter_stops_nothing() {
+    let (sandbox, context) = with_seed(seeds::demo()).await;
+    for operation in [
+        "list secretstores",
+        "list networkpolicies",
+        "get namespaces",
+    ] {
+        broken(&sandbox, operation);
+    }
+    let facts = namespace(&context, "demo", "payments").await.unwrap();
+    assert!(facts.workloads_of("api").next().is_some());
+    assert_eq!(facts.not_read.len(), 3, "{:?}", facts.not_read);
+    for sentence in &facts.not_read {
+        assert!(
+            sentence.contains("does not answer as it should") && !sentence.contains("attempt"),
+            "{sentence}"
+        );
+    }
+    let cancelled = Context {
+        provider: Arc::clone(&context.provider),
+        cancel: CancellationToken::new(),
+    };
+    cancelled.cancel.cancel();
+    let error = namespace_now(&cancelled, "demo", "payments")
+        .await
+        .unwrap_err();
+    assert!(error.is_cancelled(), "{error}");
+
+    // What tells which pods there are is needed.
+    sandbox.clear_faults();
+    broken(&sandbox, "list deployments");
+    assert!(namespace_now(&context, "demo", "payments").await.is_err());
 }
 
 #[tokio::test]
