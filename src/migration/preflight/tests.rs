@@ -654,13 +654,18 @@ fn messages_do_not_depend_on_pods_nodes_or_counts() {
             let nodes = (0..pods).map(|number| (format!("{generation}-{number}"), node()));
             case.cluster.nodes = Some(nodes.collect());
             for number in 0..pods {
-                for (kind, name) in [("Deployment", "api"), ("Pod", "bare")] {
+                for (kind, name) in [
+                    ("Deployment", "api"),
+                    ("Pod", "bare"),
+                    ("Job", "import"),
+                    ("TaskRun", "build"),
+                ] {
                     let pod = case.pod(kind, name);
-                    pod.name = format!("{generation}-{number}");
-                    pod.workload.name = if kind == "Pod" {
-                        pod.name.clone()
-                    } else {
+                    pod.name = format!("{kind}-{generation}-{number}").to_lowercase();
+                    pod.workload.name = if kind == "Deployment" {
                         name.to_owned()
+                    } else {
+                        pod.name.clone()
                     };
                     pod.node = Some(format!("{generation}-{number}"));
                     pod.fargate = true;
@@ -675,8 +680,39 @@ fn messages_do_not_depend_on_pods_nodes_or_counts() {
         .findings()
     };
     let findings = spoil("old", 2);
-    assert_eq!(findings.len(), 5, "{findings:#?}");
     assert_eq!(findings, spoil("new", 7));
+    let text = format!("{findings:?}");
+    for part in [
+        "Deployment api",
+        "Jobs",
+        "TaskRuns",
+        "pods without a controller",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let message = Case::new(|case| {
+        for (kind, name, why) in [
+            ("Job", "import-1", "its pods end by themselves"),
+            (
+                "Pod",
+                "bare-1",
+                "nothing replaces a pod without a controller",
+            ),
+            ("ReplicaSet", "web-7d9f", "managed by TaskRun build-1"),
+            ("CronJob", "nightly", "its next run starts new pods"),
+            ("Rollout", "shop", "managed by Rollout shop"),
+        ] {
+            case.workload(kind, name).restart = Restart::Manual(why.into());
+        }
+    })
+    .message(Code::ManualRestart);
+    assert!(
+        message.starts_with(
+            "The migration cannot restart CronJob nightly (its next run starts new pods), Jobs, ReplicaSets, Rollout shop \
+             (managed by Rollout shop) and pods without a controller."
+        ),
+        "{message}"
+    );
 }
 
 #[test]

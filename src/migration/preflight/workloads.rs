@@ -89,12 +89,24 @@ pub(super) fn may_run_on(unit: &Unit<'_>, node: &NodeFacts) -> bool {
     !all_known || shapes.is_empty() || shapes.iter().any(|shape| shape.template.may_run_on(node))
 }
 
-/// What a workload is called. Pods without a controller are not named: their names come and go.
+/// What a workload is called. What comes and goes is not named: plan and apply must find the same (rule F2).
 fn label(workload: &WorkloadId) -> String {
-    if workload.kind == "Pod" || workload.kind.is_empty() {
-        "pods without a controller".to_owned()
-    } else {
-        workload.to_string()
+    match passing(&workload.kind) {
+        Some(kind) => kind.to_owned(),
+        None => workload.to_string(),
+    }
+}
+
+/// What objects of a kind are called together, if they come and go; ReplicaSets do with each template of a Deployment.
+fn passing(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Pod" | "" => Some("pods without a controller"),
+        "Job" => Some("Jobs"),
+        "ReplicaSet" => Some("ReplicaSets"),
+        "Workflow" => Some("Workflows"),
+        "TaskRun" => Some("TaskRuns"),
+        "PipelineRun" => Some("PipelineRuns"),
+        _ => None,
     }
 }
 
@@ -390,7 +402,9 @@ fn restarts(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
         .filter_map(|workload| match &workload.restart {
             Restart::Rolling => None,
             Restart::Unknown => Some(label(&workload.id)),
-            Restart::Manual(why) if why.is_empty() => Some(label(&workload.id)),
+            Restart::Manual(why) if why.is_empty() || passing(&workload.id.kind).is_some() => {
+                Some(label(&workload.id))
+            }
             Restart::Manual(why) => Some(format!("{} ({why})", label(&workload.id))),
         });
     if let Some(what) = list(manual) {
