@@ -82,6 +82,19 @@ pub struct ServiceAccountNow {
     pub annotations: BTreeMap<String, String>,
     /// Its breadcrumb, if it has one.
     pub breadcrumb: Option<Breadcrumb>,
+    /// Annotations that were to be put back and are there with another value, which was left as it is.
+    pub kept: Vec<Kept>,
+}
+
+/// An annotation that somebody else has set while it was retired.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Kept {
+    /// Its key.
+    pub annotation: String,
+    /// What it is.
+    pub found: String,
+    /// What it was before it was retired.
+    pub before: String,
 }
 
 /// Why a service account was not changed.
@@ -205,7 +218,7 @@ pub async fn retire_annotations(
     planned_role_arn: Option<&str>,
 ) -> Result<Change, NotChanged> {
     edit(cancel, api, namespace, service_account, |annotations| {
-        retired(annotations, planned_role_arn)
+        retired(annotations, planned_role_arn).map(Decision::from)
     })
     .await
 }
@@ -223,16 +236,17 @@ pub async fn note_trust(
     trust_policy: &str,
 ) -> Result<Change, NotChanged> {
     edit(cancel, api, namespace, service_account, |annotations| {
-        noted(annotations, trust_policy)
+        noted(annotations, trust_policy).map(Decision::from)
     })
     .await
 }
 
 /// Puts back the annotations that the breadcrumb holds and removes it, with one patch. Without a breadcrumb there is nothing
-/// to do.
+/// to do. An annotation that is there again with another value is somebody's newer word: it stays, and is among
+/// [`ServiceAccountNow::kept`].
 ///
 /// # Errors
-/// See [`NotChanged`]; `Changed` if an annotation is there again with another value.
+/// See [`NotChanged`].
 pub async fn restore_annotations(
     cancel: &CancellationToken,
     api: &ClusterApi,
@@ -245,6 +259,22 @@ pub async fn restore_annotations(
 type Annotations = BTreeMap<String, String>;
 /// What to change of the annotations: new values, or `null` for what goes.
 type Patch = Map<String, Json>;
+
+/// What to do to a service account.
+#[derive(Debug, Default)]
+struct Decision {
+    patch: Patch,
+    kept: Vec<Kept>,
+}
+
+impl From<Patch> for Decision {
+    fn from(patch: Patch) -> Self {
+        Self {
+            patch,
+            kept: Vec::new(),
+        }
+    }
+}
 
 fn retired(annotations: &Annotations, planned: Option<&str>) -> Result<Patch, NotChanged> {
     let mut crumb = read(annotations)?.unwrap_or_default();
@@ -278,27 +308,26 @@ fn noted(annotations: &Annotations, trust_policy: &str) -> Result<Patch, NotChan
     Ok(Patch::from_iter([(BREADCRUMB.to_owned(), written(&crumb))]))
 }
 
-fn restored(annotations: &Annotations) -> Result<Patch, NotChanged> {
+fn restored(annotations: &Annotations) -> Result<Decision, NotChanged> {
     let Some(crumb) = read(annotations)? else {
-        return Ok(Patch::new());
+        return Ok(Decision::default());
     };
     let mut patch = Patch::from_iter([(BREADCRUMB.to_owned(), Json::Null)]);
+    let mut kept = Vec::new();
     for (key, value) in crumb.annotations {
         match annotations.get(&key) {
             None => {
                 patch.insert(key, value.into());
             }
             Some(found) if *found == value => {}
-            Some(found) => {
-                return Err(NotChanged::Changed {
-                    annotation: key,
-                    expected: Some(value),
-                    found: Some(found.clone()),
-                });
-            }
+            Some(found) => kept.push(Kept {
+                annotation: key,
+                found: found.clone(),
+                before: value,
+            }),
         }
     }
-    Ok(patch)
+    Ok(Decision { patch, kept })
 }
 
 fn read(annotations: &Annotations) -> Result<Option<Breadcrumb>, NotChanged> {
@@ -321,7 +350,7 @@ async fn edit(
     api: &ClusterApi,
     namespace: &str,
     name: &str,
-    decide: impl Fn(&Annotations) -> Result<Patch, NotChanged>,
+    decide: impl Fn(&Annotations) -> Result<Decision, NotChanged>,
 ) -> Result<Change, NotChanged> {
     let missing = || NotChanged::Missing {
         namespace: namespace.to_owned(),
@@ -333,7 +362,7 @@ async fn edit(
             .await
             .map_err(NotChanged::Api)?
             .ok_or_else(missing)?;
-        let patch = decide(
+        let Decision { patch, kept } = decide(
             found
                 .metadata
                 .annotations
@@ -341,7 +370,7 @@ async fn edit(
                 .unwrap_or(&Annotations::new()),
         )?;
         if patch.is_empty() {
-            return Ok(Change::Unchanged(now(found)?));
+            return Ok(Change::Unchanged(now(found, kept)?));
         }
         let body = json!({"metadata": {
             "resourceVersion": found.metadata.resource_version,
@@ -351,7 +380,7 @@ async fn edit(
             .patch(cancel, Some(namespace), name, PatchKind::Merge, &body)
             .await
         {
-            Ok(patched) => return Ok(Change::Patched(now(patched)?)),
+            Ok(patched) => return Ok(Change::Patched(now(patched, kept)?)),
             Err(error) if error.is_not_found() => return Err(missing()),
             Err(error) if error.is_conflict() => {
                 tracing::info!(
@@ -371,11 +400,12 @@ async fn edit(
     Err(NotChanged::Contended)
 }
 
-fn now(account: ServiceAccount) -> Result<ServiceAccountNow, NotChanged> {
+fn now(account: ServiceAccount, kept: Vec<Kept>) -> Result<ServiceAccountNow, NotChanged> {
     let annotations = account.metadata.annotations.unwrap_or_default();
     Ok(ServiceAccountNow {
         breadcrumb: read(&annotations)?,
         annotations,
+        kept,
     })
 }
 
@@ -433,9 +463,9 @@ mod tests {
             assert_eq!(crumb.annotations.get(ROLE_ARN), before.get(ROLE_ARN));
             // Once more is nothing.
             assert_eq!(retired(&retired_, planned).unwrap(), Patch::new());
-            let restored_ = apply(retired_.clone(), restored(&retired_).unwrap());
+            let restored_ = apply(retired_.clone(), restored(&retired_).unwrap().patch);
             assert_eq!(restored_, before);
-            assert_eq!(restored(&restored_).unwrap(), Patch::new());
+            assert_eq!(restored(&restored_).unwrap().patch, Patch::new());
         }
     }
 
@@ -474,16 +504,28 @@ mod tests {
 
         let crumb = format!("{{\"annotations\":{{\"{ROLE_ARN}\":\"{ROLE}\"}}}}");
         let both = annotations(&[(BREADCRUMB, &crumb), (ROLE_ARN, other)]);
-        let error = text(restored(&both).unwrap_err());
-        assert!(error.contains(other) && error.contains(ROLE), "{error}");
+        // Somebody's newer word: it stays, and only the breadcrumb goes.
+        let decision = restored(&both).unwrap();
+        assert_eq!(
+            decision.kept,
+            [Kept {
+                annotation: ROLE_ARN.to_owned(),
+                found: other.to_owned(),
+                before: ROLE.to_owned(),
+            }]
+        );
+        assert_eq!(
+            apply(both, decision.patch),
+            annotations(&[(ROLE_ARN, other)])
+        );
         let same = annotations(&[(BREADCRUMB, &crumb), (ROLE_ARN, ROLE)]);
         assert_eq!(
-            restored(&same).unwrap(),
+            restored(&same).unwrap().patch,
             Patch::from_iter([(BREADCRUMB.to_owned(), Json::Null)])
         );
         let broken = annotations(&[(BREADCRUMB, "{"), (ROLE_ARN, ROLE)]);
         for result in [
-            restored(&broken),
+            restored(&broken).map(|decision| decision.patch),
             retired(&broken, Some(ROLE)),
             noted(&broken, "{}"),
         ] {

@@ -66,7 +66,11 @@ async fn provider(more: Json) -> (Sandbox, Arc<ProviderData>) {
 }
 
 fn associate(sandbox: &Sandbox) -> String {
-    let request = json!({"clusterName": "demo", "namespace": "orders", "serviceAccount": "api", "roleArn": ROLE});
+    associate_account(sandbox, "api")
+}
+
+fn associate_account(sandbox: &Sandbox, name: &str) -> String {
+    let request = json!({"clusterName": "demo", "namespace": "orders", "serviceAccount": name, "roleArn": ROLE});
     let answer = sandbox
         .call("eks", "CreatePodIdentityAssociation", request)
         .unwrap();
@@ -315,6 +319,34 @@ mod service_account_tests {
         assert!(!again.await.unwrap().is_patched());
         let requests = sandbox.requests();
         assert!(requests.iter().all(|r| !r.operation.starts_with("update")));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_somebody_has_set_since_stays() {
+        let (sandbox, api) = world(json!({})).await;
+        let cancel = CancellationToken::new();
+        service_account::retire_annotations(&cancel, &api, "orders", "api", Some(ROLE))
+            .await
+            .unwrap();
+        let other = "arn:aws:iam::123456789012:role/other";
+        let patch = json!({"metadata": {"annotations": {"eks.amazonaws.com/role-arn": other}}});
+        sandbox
+            .call("kubernetes", "patch", json!({
+                "cluster": "demo", "method": "PATCH", "resource": "serviceaccounts", "namespace": "orders", "name": "api",
+                "media_type": "application/merge-patch+json", "body": patch,
+            }))
+            .unwrap();
+        let restored = service_account::restore_annotations(&cancel, &api, "orders", "api")
+            .await
+            .unwrap();
+        let [kept] = restored.now().kept.as_slice() else {
+            panic!("{restored:?}");
+        };
+        assert_eq!((kept.found.as_str(), kept.before.as_str()), (other, ROLE));
+        let annotations = account(&sandbox)["metadata"]["annotations"].clone();
+        assert_eq!(annotations["eks.amazonaws.com/role-arn"], other);
+        assert_eq!(annotations["eks.amazonaws.com/audience"], "vault");
+        assert_eq!(annotations[BREADCRUMB], Json::Null);
     }
 
     #[tokio::test]

@@ -117,6 +117,7 @@ pub(super) async fn roll_back(
         context,
         &rollback.api,
         &rollback.reality,
+        diagnostics,
     ))
     .await?;
     if adopted {
@@ -488,18 +489,18 @@ pub(super) async fn restore_annotations(
     context: &Context<ProviderData>,
     api: &ClusterApi,
     reality: &Reality,
+    diagnostics: &mut Diagnostics,
 ) -> Result<(), Diagnostic> {
     if reality.service_account().is_none() {
         return Ok(());
     }
-    service_account::restore_annotations(
+    let change = service_account::restore_annotations(
         &context.cancel,
         api,
         &reality.unit.namespace,
         &reality.unit.service_account,
     )
     .await
-    .map(drop)
     .map_err(|error| {
         error.into_diagnostic(
             ROLLING_BACK,
@@ -508,7 +509,20 @@ pub(super) async fn restore_annotations(
                 reality.unit.inside()
             ),
         )
-    })
+    })?;
+    for kept in &change.now().kept {
+        diagnostics.warning(
+            "An annotation was set while it was retired",
+            format!(
+                "{} has {} = {:?}, which somebody else has set. It stays; before the migration it was {:?}.",
+                reality.unit.describe(),
+                kept.annotation,
+                kept.found,
+                kept.before
+            ),
+        );
+    }
+    Ok(())
 }
 
 fn original_text(prior: &Migration, breadcrumb: Option<&Breadcrumb>) -> Option<String> {

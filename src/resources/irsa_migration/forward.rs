@@ -279,7 +279,13 @@ impl Run<'_> {
             super::backward::restore_trust(self.context, &work.reality, prior).await?;
         }
         if had(|retire| &retire.annotation) && !work.settings.retire_annotation {
-            super::backward::restore_annotations(self.context, &work.api, &work.reality).await?;
+            super::backward::restore_annotations(
+                self.context,
+                &work.api,
+                &work.reality,
+                self.diagnostics,
+            )
+            .await?;
             let noted = work
                 .reality
                 .breadcrumb
