@@ -17,6 +17,7 @@ use crate::migration::facts::{ClusterFacts, NamespaceFacts};
 use crate::migration::readiness::Depth;
 use crate::migration::roles::RolePolicies;
 use crate::migration::steps::association::AssociationSummary;
+use crate::migration::steps::rollout::RestartGates;
 use crate::migration::steps::trust::RoleLocks;
 use crate::resources::association::ThisRun;
 use crate::resources::irsa_migration::ThisRun as Migrations;
@@ -46,6 +47,7 @@ pub struct ProviderData {
     migrations: Migrations,
     association_lists: Lookup<String, Arc<Vec<AssociationSummary>>>,
     role_locks: RoleLocks,
+    restart_gates: RestartGates,
 }
 
 /// What the provider block says beside how to reach AWS.
@@ -85,6 +87,7 @@ impl ProviderData {
             migrations: Migrations::default(),
             association_lists: Lookup::default(),
             role_locks: RoleLocks::default(),
+            restart_gates: RestartGates::default(),
         }
     }
 
@@ -395,6 +398,12 @@ impl ProviderData {
     #[must_use]
     pub fn role_locks(&self) -> &RoleLocks {
         &self.role_locks
+    }
+
+    /// The gates that let one restart at a time into a namespace.
+    #[must_use]
+    pub fn restart_gates(&self) -> &RestartGates {
+        &self.restart_gates
     }
 
     /// What this run knows of migrations.

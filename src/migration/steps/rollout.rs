@@ -9,14 +9,17 @@
 //! mark and only waits.
 
 mod diagnosis;
+mod gate;
 mod live;
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration;
 
 use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +30,8 @@ use crate::migration::facts::{NamespaceFacts, PodCredentials, Restart, WorkloadI
 use crate::migration::gather;
 use crate::provider::ProviderData;
 
+use gate::Gate;
+pub use gate::RestartGates;
 use live::{Live, LivePod, Progress};
 
 /// Key of the pod template's annotation that says what a workload was restarted for.
@@ -39,6 +44,8 @@ const LOOKS: Schedule = Schedule {
     first: Duration::from_millis(250),
     greatest: Duration::from_secs(5),
 };
+/// How often a restart is decided anew because somebody else wrote in between.
+const CONFLICTS: u32 = 5;
 /// How often a wait says what it waits for.
 const PROGRESS: Duration = Duration::from_secs(30);
 
@@ -109,6 +116,18 @@ pub enum Cause {
         pods: Vec<String>,
         /// How long it was waited.
         waited: Duration,
+        /// Whether it was restarted for what is wanted; otherwise its pods have that already, and somebody else changes it.
+        restarted: bool,
+    },
+    /// A workload of another service account in the same namespace failed in this run, so this one was not restarted.
+    #[error("{failed} failed before {workload} was restarted")]
+    Held {
+        /// Which one was not restarted.
+        workload: WorkloadId,
+        /// Which one failed.
+        failed: WorkloadId,
+        /// The service account of that.
+        service_account: String,
     },
     /// A workload is ready, but its pods did not get what they should, even after it was restarted twice.
     #[error("pods of {workload} did not get what they should")]
@@ -175,14 +194,21 @@ impl Stopped {
                 progress,
                 pods,
                 waited,
+                restarted,
             } => {
                 let lines: String = pods.iter().map(|pod| format!("\n  - {pod}")).collect();
                 let colon = if pods.is_empty() { "." } else { ":" };
-                paragraphs.push(format!(
-                    "{} was restarted and did not become ready within {}: {progress}{colon}{lines}",
-                    workload,
-                    human_duration(*waited)
-                ));
+                let waited = human_duration(*waited);
+                paragraphs.push(if *restarted {
+                    format!(
+                        "{workload} was restarted and did not become ready within {waited}: {progress}{colon}{lines}"
+                    )
+                } else {
+                    format!(
+                        "The pods of {workload} have what they should, but a rollout of it that is under way did not end \
+                         within {waited}: {progress}{colon}{lines}"
+                    )
+                });
                 let resource = workload.kind.to_lowercase();
                 let hint = if wanted == PodCredentials::PodIdentity {
                     " If its containers do not get credentials: the SDK may be older than EKS Pod Identity, or a network \
@@ -196,6 +222,20 @@ impl Stopped {
                      working. Mend it and apply again, which waits for it without another restart; or go back: destroy \
                      this resource.",
                     name = workload.name
+                ));
+            }
+            Cause::Held {
+                workload,
+                failed,
+                service_account,
+            } => {
+                paragraphs.push(format!(
+                    "{failed} of the service account {service_account:?} in the same namespace was restarted in this run and \
+                     is not well, so {workload} was not restarted: workloads are restarted one at a time, and none after one \
+                     that fails."
+                ));
+                paragraphs.push(format!(
+                    "See what is said of {failed}, mend it and apply again, which goes on from here."
                 ));
             }
             Cause::StillWrong { workload, pods } => {
@@ -249,12 +289,6 @@ fn described(credentials: PodCredentials) -> &'static str {
     }
 }
 
-/// Whether a pod needs no restart: it has what is wanted, or the webhook leaves it alone anyway.
-#[must_use]
-pub fn is_right(has: PodCredentials, wanted: PodCredentials) -> bool {
-    has == wanted || has == PodCredentials::LeftOut
-}
-
 /// A pod that does not have what it should.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Leftover {
@@ -280,7 +314,7 @@ pub fn leftovers(
         .pods
         .iter()
         .filter(|pod| pod.service_account == service_account && !pod.terminating)
-        .filter(|pod| !is_right(pod.credentials, wanted))
+        .filter(|pod| !pod.is_right(wanted))
         .map(|pod| Leftover {
             pod: pod.name.clone(),
             workload: pod.workload.clone(),
@@ -309,6 +343,9 @@ fn manual_reason(facts: &NamespaceFacts, id: &WorkloadId) -> Option<String> {
 /// `marker` says what for. A workload whose template has it already is only waited for; if its pods are still wrong when
 /// it is complete, it is restarted once more with `<marker>.2`. So a repeated run never restarts a workload twice for the
 /// same thing, and never without end.
+///
+/// In a namespace one workload at a time is restarted, whoever asks for it. After one that failed none of other service
+/// accounts is restarted in this process.
 ///
 /// # Errors
 /// See [`Cause`].
@@ -340,12 +377,13 @@ pub async fn restart(
     let run = Run {
         cancel: &context.cancel,
         api: &api,
+        gates: context.provider.restart_gates(),
+        cluster,
         namespace,
         service_account,
         wanted,
         markers: [marker.to_owned(), format!("{marker}.2")],
         rollout,
-        rest: false,
     };
     run.all(&facts).await
 }
@@ -390,14 +428,22 @@ enum Outcome {
 struct Run<'a> {
     cancel: &'a CancellationToken,
     api: &'a ClusterApi,
+    gates: &'a RestartGates,
+    cluster: &'a str,
     namespace: &'a str,
     service_account: &'a str,
     wanted: PodCredentials,
     /// For the first restart, and for the one after pods turned out wrong.
     markers: [String; 2],
     rollout: &'a Rollout,
-    /// Whether the pause is due before the next restart.
-    rest: bool,
+}
+
+/// What a look at a workload shows.
+enum Seen {
+    /// Nothing is to be done.
+    Over(Outcome),
+    /// Something is: it was marked for so many restarts, and has these pods that are not right.
+    Open { marked: usize, wrong: Vec<LivePod> },
 }
 
 fn api_cause(workload: Option<&WorkloadId>, error: KubernetesError) -> Cause {
@@ -410,7 +456,7 @@ fn api_cause(workload: Option<&WorkloadId>, error: KubernetesError) -> Cause {
 }
 
 impl Run<'_> {
-    async fn all(mut self, facts: &NamespaceFacts) -> Result<Report, Stopped> {
+    async fn all(self, facts: &NamespaceFacts) -> Result<Report, Stopped> {
         let mut report = Report::default();
         let ids = workloads(facts, self.service_account);
         let leftovers = leftovers(facts, self.service_account, self.wanted);
@@ -437,9 +483,10 @@ impl Run<'_> {
                     }
                 }
                 Err(cause) => {
+                    let touched = !matches!(cause, Cause::Held { .. });
                     return Err(Stopped {
                         report,
-                        untouched: ids[index + 1..].to_vec(),
+                        untouched: ids[index + usize::from(touched)..].to_vec(),
                         cause: Box::new(cause),
                     });
                 }
@@ -448,35 +495,68 @@ impl Run<'_> {
         Ok(report)
     }
 
-    async fn one(&mut self, id: &WorkloadId) -> Result<Outcome, Cause> {
-        let refused = |error| api_cause(Some(id), error);
-        let Some(live) = self.get(id).await.map_err(refused)? else {
-            return Ok(Outcome::Gone);
-        };
-        if let Some(why) = live.manual(self.service_account) {
-            return Ok(Outcome::Manual(why));
+    async fn one(&self, id: &WorkloadId) -> Result<Outcome, Cause> {
+        // What needs nothing waits for nobody.
+        if let Seen::Over(outcome) = self.see(id, 0, false, self.deadline()).await? {
+            return Ok(outcome);
         }
-        let marker = live.annotation(RESTARTED_FOR);
-        // How many of the restarts have been done.
-        let mut done = self
-            .markers
-            .iter()
-            .position(|m| Some(m.as_str()) == marker)
-            .map_or(0, |position| position + 1);
-        let mut changed = false;
-        if done == 0 && self.wrong_pods(&live).await.map_err(refused)?.is_empty() {
-            return Ok(Outcome::AlreadyRight);
+        let mut gate = self.turn(id).await?;
+        let result = self.restart(id, &mut gate).await;
+        if let Err(Cause::NotReady { .. } | Cause::StillWrong { .. }) = &result {
+            gate.fail(self.service_account, id);
         }
+        result
+    }
+
+    /// Waits until it is this workload's turn in the namespace. That may take as long as the restarts of others do.
+    async fn turn(&self, id: &WorkloadId) -> Result<OwnedMutexGuard<Gate>, Cause> {
+        let mut told = false;
+        let entering = self.gates.enter(self.cluster, self.namespace);
+        tokio::pin!(entering);
         loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(Cause::Cancelled { workload: None }),
+                gate = &mut entering => return Ok(gate),
+                () = tokio::time::sleep(PROGRESS), if !told => {
+                    told = true;
+                    tracing::info!(
+                        namespace = self.namespace,
+                        kind = id.kind,
+                        name = id.name,
+                        "waiting until no other workload of the namespace is being restarted"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Restarts a workload as far as it needs it, and waits for it.
+    async fn restart(&self, id: &WorkloadId, gate: &mut Gate) -> Result<Outcome, Cause> {
+        let mut deadline = self.deadline();
+        // How many of the restarts have been done, by whomever.
+        let mut done = 0;
+        let (mut patched, mut changed) = (false, false);
+        let mut conflicts = 0;
+        loop {
+            let (marked, wrong) = match self.see(id, done, patched, deadline).await? {
+                Seen::Over(outcome) => return Ok(outcome),
+                Seen::Open { marked, wrong } => (marked, wrong),
+            };
+            done = marked;
             if done > 0 {
-                let Some((live, waited)) = self.wait(id).await? else {
+                let restarted = patched || !wrong.is_empty();
+                let Some((live, waited)) = self.wait(id, deadline, patched, restarted).await?
+                else {
                     return Ok(Outcome::Gone);
                 };
                 changed |= waited;
-                let wrong = self.wrong_pods(&live).await.map_err(refused)?;
+                let wrong = self
+                    .steadily(id, true, deadline, || self.wrong_pods(&live))
+                    .await?;
                 if wrong.is_empty() {
-                    self.rest |= changed;
                     return Ok(if changed {
+                        gate.ended = Some(Instant::now());
                         Outcome::Restarted
                     } else {
                         Outcome::AlreadyRight
@@ -485,7 +565,7 @@ impl Run<'_> {
                 if done == self.markers.len() {
                     let pods = wrong
                         .into_iter()
-                        .map(|pod| (pod.name, pod.credentials))
+                        .map(|pod| (pod.facts.name, pod.facts.credentials))
                         .collect();
                     return Err(Cause::StillWrong {
                         workload: id.clone(),
@@ -493,8 +573,16 @@ impl Run<'_> {
                     });
                 }
             }
-            if std::mem::take(&mut self.rest) {
-                self.sleep(self.rollout.pause)
+            if let Some(failed) = gate.closed_for(self.service_account) {
+                return Err(Cause::Held {
+                    workload: id.clone(),
+                    failed: failed.workload.clone(),
+                    service_account: failed.service_account.clone(),
+                });
+            }
+            if let Some(ended) = gate.ended {
+                let rest = (ended + self.rollout.pause).saturating_duration_since(Instant::now());
+                self.sleep(rest)
                     .await
                     .map_err(|()| Cause::Cancelled { workload: None })?;
             }
@@ -508,12 +596,93 @@ impl Run<'_> {
                 marker = self.markers[done],
                 "restarting"
             );
-            if !self.patch(id, &self.markers[done]).await.map_err(refused)? {
-                return Ok(Outcome::Gone);
+            deadline = self.deadline();
+            match self.patch(id, &self.markers[done]).await {
+                Ok(true) => {
+                    (patched, changed) = (true, true);
+                    done += 1;
+                }
+                Ok(false) => return Ok(Outcome::Gone),
+                Err(error) if error.is_conflict() && conflicts < CONFLICTS => {
+                    tracing::info!(%error, "somebody else wrote in between; reading again");
+                    self.sleep(LOOKS.jittered(conflicts))
+                        .await
+                        .map_err(|()| Cause::Cancelled { workload: None })?;
+                    conflicts += 1;
+                }
+                Err(error) => return Err(api_cause(Some(id), error)),
             }
-            changed = true;
-            done += 1;
         }
+    }
+
+    /// Looks at a workload and its pods. `done` restarts are known to be done, even if somebody has taken the mark away, and
+    /// `patched` says that one was by this run.
+    async fn see(
+        &self,
+        id: &WorkloadId,
+        done: usize,
+        patched: bool,
+        deadline: Instant,
+    ) -> Result<Seen, Cause> {
+        self.steadily(id, patched, deadline, || async {
+            let Some(live) = self.get(id).await? else {
+                return Ok(Seen::Over(Outcome::Gone));
+            };
+            if let Some(why) = live.manual(self.service_account) {
+                return Ok(Seen::Over(Outcome::Manual(why)));
+            }
+            let marker = live.annotation(RESTARTED_FOR);
+            let marked = self
+                .markers
+                .iter()
+                .position(|m| Some(m.as_str()) == marker)
+                .map_or(0, |position| position + 1)
+                .max(done);
+            let wrong = self.wrong_pods(&live).await?;
+            // Marked and right, it is only waited for while pods are being replaced: what they are like later is not the
+            // restart's doing.
+            let is_over = !patched && wrong.is_empty() && (marked == 0 || !live.is_rolling());
+            Ok(if is_over {
+                Seen::Over(Outcome::AlreadyRight)
+            } else {
+                Seen::Open { marked, wrong }
+            })
+        })
+        .await
+    }
+
+    /// When a workload that is looked at now has to be ready.
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.rollout.timeout
+    }
+
+    /// Asks until the API answers, or the deadline has come. `under_way`: a restart is.
+    async fn steadily<T, F: Future<Output = Result<T, KubernetesError>>>(
+        &self,
+        id: &WorkloadId,
+        under_way: bool,
+        deadline: Instant,
+        ask: impl Fn() -> F,
+    ) -> Result<T, Cause> {
+        let cancelled = || Cause::Cancelled {
+            workload: under_way.then(|| id.clone()),
+        };
+        for look in 0.. {
+            let error = match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if error.is_cancelled() {
+                return Err(cancelled());
+            }
+            let pause = LOOKS.jittered(look);
+            if !is_passing(&error) || Instant::now() + pause >= deadline {
+                return Err(api_cause(Some(id), error));
+            }
+            tracing::info!(%error, "the workload could not be seen; looking again");
+            self.sleep(pause).await.map_err(|()| cancelled())?;
+        }
+        unreachable!("the loop counts without end")
     }
 
     async fn get(&self, id: &WorkloadId) -> Result<Option<Live>, KubernetesError> {
@@ -541,15 +710,21 @@ impl Run<'_> {
 
     async fn wrong_pods(&self, live: &Live) -> Result<Vec<LivePod>, KubernetesError> {
         let pods = live.pods(self.cancel, self.api, self.namespace).await?;
-        let wrong = |pod: &LivePod| !pod.terminating && !is_right(pod.credentials, self.wanted);
+        let wrong = |pod: &LivePod| !pod.facts.terminating && !pod.facts.is_right(self.wanted);
         Ok(pods.into_iter().filter(wrong).collect())
     }
 
     /// Waits until the rollout is complete; what it is like then, and whether there was anything to wait for. `None`: it was
-    /// deleted meanwhile.
-    async fn wait(&self, id: &WorkloadId) -> Result<Option<(Live, bool)>, Cause> {
+    /// deleted meanwhile. Only of a rollout that this run began (`patched`) is it final that it made no progress in time: what
+    /// kept an earlier one may be mended.
+    async fn wait(
+        &self,
+        id: &WorkloadId,
+        deadline: Instant,
+        patched: bool,
+        restarted: bool,
+    ) -> Result<Option<(Live, bool)>, Cause> {
         let start = Instant::now();
-        let deadline = start + self.rollout.timeout;
         let mut told = start;
         let mut state = "its state could not be read".to_owned();
         for look in 0.. {
@@ -567,7 +742,7 @@ impl Run<'_> {
                         return Ok(Some((live, look > 0)));
                     }
                     Progress::Going(text) => state = text,
-                    Progress::Stuck(text) => (state, stuck) = (text, true),
+                    Progress::Stuck(text) => (state, stuck) = (text, patched),
                 },
                 Err(error) if is_passing(&error) => {
                     tracing::info!(%error, "the rollout could not be seen; looking again");
@@ -587,6 +762,7 @@ impl Run<'_> {
                     } else {
                         self.rollout.timeout
                     },
+                    restarted,
                 });
             }
             if now - told >= PROGRESS {

@@ -14,9 +14,9 @@ const MESSAGE: usize = 300;
 pub(super) fn diagnose(pods: &[LivePod]) -> Vec<String> {
     let mut lines: Vec<_> = pods
         .iter()
-        .filter(|pod| !pod.terminating)
+        .filter(|pod| !pod.facts.terminating)
         .filter_map(|pod| Some((pod, trouble(&pod.pod)?)))
-        .map(|(pod, trouble)| format!("pod {}: {trouble}", pod.name))
+        .map(|(pod, trouble)| format!("pod {}: {trouble}", pod.facts.name))
         .collect();
     if lines.len() > PODS {
         let more = lines.len() - PODS;
@@ -133,13 +133,14 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::migration::facts::PodCredentials;
+    use crate::migration::facts::PodFacts;
 
     fn pod(name: &str, status: Json) -> LivePod {
         LivePod {
-            name: name.to_owned(),
-            terminating: false,
-            credentials: PodCredentials::PodIdentity,
+            facts: PodFacts {
+                name: name.to_owned(),
+                ..PodFacts::default()
+            },
             pod: serde_json::from_value(json!({"metadata": {"name": name}, "status": status}))
                 .unwrap(),
         }
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(lines.len(), 6);
         assert_eq!(lines[5], "and 4 more pods that are not ready");
         let mut leaving = pod("p", json!({"phase": "Running"}));
-        leaving.terminating = true;
+        leaving.facts.terminating = true;
         assert_eq!(diagnose(&[leaving]), Vec::<String>::new());
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tokio_util::sync::CancellationToken;
 
 use crate::kubernetes::{ClusterApi, KubernetesError, PatchKind, Scope};
-use crate::migration::facts::{PodCredentials, WorkloadId};
+use crate::migration::facts::{PodFacts, WorkloadId};
 use crate::migration::gather;
 
 /// A workload that is restarted by its template.
@@ -32,9 +32,7 @@ pub(super) enum Progress {
 /// A pod that has not ended.
 #[derive(Clone, Debug)]
 pub(super) struct LivePod {
-    pub(super) name: String,
-    pub(super) terminating: bool,
-    pub(super) credentials: PodCredentials,
+    pub(super) facts: PodFacts,
     pub(super) pod: Pod,
 }
 
@@ -134,6 +132,10 @@ impl Live {
                 "its template uses the service account {uses:?} now"
             ));
         }
+        let own = self.template().and_then(gather::template_facts);
+        if own.is_some_and(|template| template.has_own_web_identity()) {
+            return Some(gather::OWN_WEB_IDENTITY.to_owned());
+        }
         let on_delete = || Some("its update strategy is OnDelete".to_owned());
         match self {
             Self::Deployment(object) => object
@@ -164,19 +166,52 @@ impl Live {
 
     /// How far its rollout is, by the rules of `kubectl rollout status`, and stricter where pods need to be ready.
     pub(super) fn progress(&self) -> Progress {
-        let generation = self.metadata().generation;
-        let observed = match self {
-            Self::Deployment(object) => object.status.as_ref().and_then(|s| s.observed_generation),
-            Self::StatefulSet(object) => object.status.as_ref().and_then(|s| s.observed_generation),
-            Self::DaemonSet(object) => object.status.as_ref().and_then(|s| s.observed_generation),
-        };
-        if observed.unwrap_or(0) < generation.unwrap_or(0) {
+        if !self.is_observed() {
             return Progress::Going("its controller has not seen the change yet".to_owned());
         }
         match self {
             Self::Deployment(object) => deployment(object),
             Self::StatefulSet(object) => stateful_set(object),
             Self::DaemonSet(object) => daemon_set(object),
+        }
+    }
+
+    /// Whether its controller has seen its specification as it is.
+    fn is_observed(&self) -> bool {
+        let observed = match self {
+            Self::Deployment(object) => object.status.as_ref().and_then(|s| s.observed_generation),
+            Self::StatefulSet(object) => object.status.as_ref().and_then(|s| s.observed_generation),
+            Self::DaemonSet(object) => object.status.as_ref().and_then(|s| s.observed_generation),
+        };
+        observed.unwrap_or(0) >= self.metadata().generation.unwrap_or(0)
+    }
+
+    /// Whether pods are still being replaced. Pods that are all of the newest template and not ready are no rollout: they may
+    /// have been, months ago.
+    pub(super) fn is_rolling(&self) -> bool {
+        if !self.is_observed() {
+            return true;
+        }
+        match self {
+            Self::Deployment(object) => {
+                let wanted = object.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+                object.status.as_ref().is_none_or(|status| {
+                    let updated = status.updated_replicas.unwrap_or_default();
+                    updated < wanted || status.replicas.unwrap_or_default() > updated
+                })
+            }
+            Self::StatefulSet(object) => {
+                let wanted = object.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
+                object.status.as_ref().is_none_or(|status| {
+                    // The controller makes them one when all updated pods were ready at the same time.
+                    status.current_revision != status.update_revision
+                        || status.updated_replicas.unwrap_or_default() < wanted
+                })
+            }
+            Self::DaemonSet(object) => object.status.as_ref().is_none_or(|status| {
+                status.updated_number_scheduled.unwrap_or_default()
+                    < status.desired_number_scheduled
+            }),
         }
     }
 
@@ -221,14 +256,12 @@ impl Live {
                     .iter()
                     .find(|f| Some(&f.name) == pod.metadata.name.as_ref())?;
                 Some(LivePod {
-                    name: facts.name.clone(),
-                    terminating: facts.terminating,
-                    credentials: facts.credentials,
+                    facts: facts.clone(),
                     pod,
                 })
             })
             .collect();
-        pods.sort_by(|a, b| a.name.cmp(&b.name));
+        pods.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
         Ok(pods)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::framework::Context;
-use crate::migration::facts::{PodCredentials, WorkloadId};
+use crate::migration::facts::{PodCredentials, Restart, WorkloadId};
 use crate::migration::gather;
 use crate::migration::steps::rollout::{
     Cause, RESTARTED_FOR, Report, Rollout, Stopped, Target, leftovers, restart,
@@ -406,4 +406,292 @@ async fn a_right_that_is_missing_is_named() {
     ] {
         assert!(detail.contains(part), "{part}: {detail}");
     }
+}
+
+/// Another service account, web, of the same namespace, with a Deployment of the same name.
+fn other_account() -> [Json; 2] {
+    let account = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"namespace": "orders", "name": "web", "annotations": {"eks.amazonaws.com/role-arn": ROLE}},
+    });
+    let mut workload = deployment("web");
+    workload["spec"]["template"] = template("web", "web");
+    [account, workload]
+}
+
+const OTHER: Target<'_> = Target {
+    service_account: "web",
+    ..TARGET
+};
+
+async fn other_to_pod_identity(
+    context: &Context<ProviderData>,
+    rollout: &Rollout,
+) -> Result<Report, Stopped> {
+    restart(context, OTHER, PodCredentials::PodIdentity, "a-2", rollout).await
+}
+
+fn environment(mut workload: Json, variables: &[&str]) -> Json {
+    for name in variables {
+        let container = &mut workload["spec"]["template"]["spec"]["containers"][0];
+        container["env"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": name, "value": "x"}));
+    }
+    workload
+}
+
+#[tokio::test]
+async fn what_a_restart_cannot_change_is_left_alone() {
+    let own = ["AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"];
+    let (sandbox, data) = provider(json!({"objects": [
+        environment(deployment("keys"), &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        environment(deployment("own"), &own),
+        deployment("web"),
+    ]}))
+    .await;
+    associate(&sandbox);
+    let context = context(&data);
+    let facts = gather::namespace_now(&context, "demo", "orders")
+        .await
+        .unwrap();
+    let own = facts.workloads.iter().find(|w| w.id.name == "own").unwrap();
+    assert!(matches!(own.restart, Restart::Manual(_)), "{own:?}");
+    for web in ["restarted", "already right"] {
+        let report = to_pod_identity(&context, &QUICK).await.unwrap();
+        let right = [report.restarted, report.already_right].concat();
+        assert!(right.contains(&ids(&["Deployment/keys"])[0]), "{right:?}");
+        assert!(right.contains(&ids(&["Deployment/web"])[0]), "{web}");
+        let [manual] = report.manual.as_slice() else {
+            panic!("{:?}", report.manual);
+        };
+        assert_eq!(manual.workload.name, "own");
+        assert!(manual.why.contains("AWS_ROLE_ARN"), "{}", manual.why);
+        assert_eq!(marker(&sandbox, "deployments", "own"), Json::Null);
+        assert_ne!(marker(&sandbox, "deployments", "keys"), "a-1.2");
+    }
+}
+
+/// Deletes a pod of a Deployment, in whose place comes one that `failure` keeps from becoming ready.
+fn spoil_a_pod(sandbox: &Sandbox, workload: &str, failure: &str) {
+    seed(
+        sandbox,
+        json!({"controllers": {"workloads": [{"kind": "Deployment", "name": workload, "failure": failure}]}}),
+    );
+    let call = |method: &str, name: Option<&str>| {
+        let mut request =
+            json!({"cluster": "demo", "method": method, "resource": "pods", "namespace": "orders"});
+        if let Some(name) = name {
+            request["name"] = name.into();
+        }
+        sandbox.call("kubernetes", "pods", request).unwrap()
+    };
+    let pods = call("GET", None);
+    let names = pods["items"].as_array().unwrap().iter();
+    let mut names = names.filter_map(|pod| pod["metadata"]["name"].as_str());
+    let name = names.find(|name| name.starts_with(workload)).unwrap();
+    call("DELETE", Some(name));
+}
+
+#[tokio::test]
+async fn what_happens_after_a_restart_is_not_its_failure() {
+    let (sandbox, data) = provider(json!({"objects": [deployment("web")]})).await;
+    associate(&sandbox);
+    let context = context(&data);
+    to_pod_identity(&context, &QUICK).await.unwrap();
+    spoil_a_pod(&sandbox, "web", "crash_loop");
+    let start = Instant::now();
+    let report = to_pod_identity(&context, &SHORT).await.unwrap();
+    assert_eq!(report.already_right, ids(&["Deployment/web"]));
+    assert!(start.elapsed() < SHORT.timeout);
+
+    // Somebody else's rollout, which does not come to an end.
+    let patch = json!({"spec": {"template": {"metadata": {"annotations": {"own": "other"}}}}});
+    sandbox
+        .call("kubernetes", "patch", json!({
+            "cluster": "demo", "method": "PATCH", "resource": "deployments", "namespace": "orders", "name": "web",
+            "media_type": "application/merge-patch+json", "body": patch,
+        }))
+        .unwrap();
+    let stopped = to_pod_identity(&context, &SHORT).await.unwrap_err();
+    let detail = stopped
+        .into_diagnostic("S", "O.", "orders", PodCredentials::PodIdentity)
+        .detail;
+    assert!(
+        detail.contains("have what they should") && !detail.contains("was restarted and"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
+async fn a_rollout_whose_deadline_had_passed_may_go_on() {
+    let mut web = deployment("web");
+    web["spec"]["progressDeadlineSeconds"] = 1.into();
+    let (sandbox, data) = provider(json!({"objects": [web]})).await;
+    associate(&sandbox);
+    seed(
+        &sandbox,
+        json!({"controllers": {"workloads": [{"when": "pod_identity", "failure": "never_ready"}]}}),
+    );
+    let context = context(&data);
+    let stopped = to_pod_identity(&context, &QUICK).await.unwrap_err();
+    assert!(
+        matches!(&*stopped.cause, Cause::NotReady { progress, .. } if progress.contains("progressDeadlineSeconds"))
+    );
+    sandbox.clear_requests();
+    let mend = async {
+        while calls(&sandbox, "get deployments") < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        seed(&sandbox, json!({"controllers": {"ready_ms": 20}}));
+    };
+    let (report, ()) = tokio::join!(to_pod_identity(&context, &QUICK), mend);
+    assert_eq!(report.unwrap().restarted, ids(&["Deployment/web"]));
+    assert_eq!(patches(&sandbox), 0);
+}
+
+#[tokio::test]
+async fn conflicts_and_passing_failures_are_not_the_end() {
+    let (sandbox, data) = provider(json!({"objects": [deployment("web")]})).await;
+    associate(&sandbox);
+    for (operation, code, status, count) in [
+        ("patch deployments", "Conflict", 409, 2),
+        // More than one call repeats by itself.
+        ("list replicasets", "InternalError", 500, 7),
+    ] {
+        sandbox.fault(Fault {
+            service: Some("kubernetes".into()),
+            operation: Some(operation.into()),
+            // What is there in the beginning is read.
+            skip: usize::from(status == 500).try_into().unwrap(),
+            count: Some(count),
+            error: Some(FaultError {
+                code: code.into(),
+                message: "etcd is slow".into(),
+                status,
+            }),
+            ..Fault::default()
+        });
+    }
+    let report = to_pod_identity(&context(&data), &QUICK).await.unwrap();
+    assert_eq!(report.restarted, ids(&["Deployment/web"]));
+    assert_eq!(calls(&sandbox, "patch deployments"), 3);
+    assert_eq!(marker(&sandbox, "deployments", "web"), "a-1");
+}
+
+/// Whether pods of a Deployment are being replaced, or it waits for that.
+fn is_rolling(sandbox: &Sandbox, name: &str) -> bool {
+    let object = sandbox
+        .kubernetes_object("demo", "deployments", Some("orders"), name)
+        .unwrap();
+    let status = &object["status"];
+    status["observedGeneration"] != object["metadata"]["generation"]
+        || status["updatedReplicas"] != 2
+        || status["replicas"] != 2
+        || status["readyReplicas"] != 2
+}
+
+#[tokio::test]
+async fn one_workload_of_a_namespace_at_a_time() {
+    let [account, web] = other_account();
+    let (sandbox, data) =
+        provider(json!({"objects": [account, web, deployment("a"), deployment("b")]})).await;
+    associate(&sandbox);
+    associate_account(&sandbox, "web");
+    // Longer together than one of them may take.
+    seed(&sandbox, json!({"controllers": {"ready_ms": 300}}));
+    let rollout = Rollout {
+        timeout: Duration::from_secs(3),
+        pause: Duration::from_millis(600),
+    };
+    let context = context(&data);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let watch = async {
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            let rolling: Vec<_> = ["a", "b", "web"]
+                .into_iter()
+                .filter(|name| is_rolling(&sandbox, name))
+                .collect();
+            assert!(rolling.len() < 2, "{rolling:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let runs = async {
+        let runs = tokio::join!(
+            to_pod_identity(&context, &rollout),
+            other_to_pod_identity(&context, &rollout)
+        );
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        runs
+    };
+    let ((first, second), ()) = tokio::join!(runs, watch);
+    assert_eq!(first.unwrap().restarted.len(), 2);
+    assert_eq!(second.unwrap().restarted, ids(&["Deployment/web"]));
+    assert_eq!(patches(&sandbox), 3);
+}
+
+#[tokio::test]
+async fn after_a_failure_nothing_else_of_the_namespace_is_restarted() {
+    let [account, web] = other_account();
+    let (sandbox, data) = provider(json!({"objects": [account, web, deployment("a")]})).await;
+    associate(&sandbox);
+    associate_account(&sandbox, "web");
+    seed(
+        &sandbox,
+        json!({"controllers": {"workloads": [{"kind": "Deployment", "name": "a", "when": "pod_identity", "failure": "crash_loop"}]}}),
+    );
+    let first = context(&data);
+    let second = context(&data);
+    let third = context(&data);
+    // Who waits for a turn can be stopped; who is not stopped waits longer than a restart may take, and then does nothing.
+    let long = Rollout {
+        timeout: Duration::from_secs(2),
+        ..QUICK
+    };
+    let (failed, held, cancelled) = tokio::join!(
+        to_pod_identity(&first, &long),
+        async {
+            while patches(&sandbox) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            other_to_pod_identity(&second, &SHORT).await
+        },
+        async {
+            while patches(&sandbox) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let start = Instant::now();
+            let stop = async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                third.cancel.cancel();
+            };
+            let (result, ()) = tokio::join!(other_to_pod_identity(&third, &SHORT), stop);
+            assert!(start.elapsed() < Duration::from_secs(1));
+            result
+        }
+    );
+    assert!(
+        matches!(&*failed.unwrap_err().cause, Cause::NotReady { workload, .. } if workload.name == "a")
+    );
+    assert!(cancelled.unwrap_err().is_cancelled());
+    let held = held.unwrap_err();
+    assert_eq!(held.untouched, ids(&["Deployment/web"]));
+    let detail = held
+        .into_diagnostic("S", "O.", "orders", PodCredentials::PodIdentity)
+        .detail;
+    for part in [
+        "Deployment a of the service account \"api\"",
+        "Not touched: Deployment web.",
+    ] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
+    assert_eq!(marker(&sandbox, "deployments", "web"), Json::Null);
+
+    // Mended, and the next run.
+    seed(&sandbox, json!({"controllers": {"ready_ms": 20}}));
+    let next = context(&data_for(&sandbox, &[]).await);
+    to_pod_identity(&next, &QUICK).await.unwrap();
+    let report = other_to_pod_identity(&next, &QUICK).await.unwrap();
+    assert_eq!(report.restarted, ids(&["Deployment/web"]));
 }
