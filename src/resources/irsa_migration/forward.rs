@@ -570,14 +570,19 @@ impl Run<'_> {
                 );
                 return Ok(());
             }
-            if Instant::now() >= deadline {
+            // Only pods that end by themselves are worth waiting for: everything else was restarted or came since.
+            let all_end = work
+                .reality
+                .left_behind()
+                .iter()
+                .all(|pod| matches!(pod.workload.kind.as_str(), "Job" | "CronJob"));
+            if !all_end || Instant::now() >= deadline {
                 return Err(Diagnostic::error(
                     MIGRATING,
                     format!(
-                        "These pods of the {} still use IRSA after {}: {}. Nothing was retired, and IRSA keeps working for \
-                         them.\n\nRestart them, or let them end. {RETRY}",
+                        "These pods of the {} still use IRSA: {}. Nothing was retired, and IRSA keeps working for them.\n\nRestart \
+                         them, or let them end. {RETRY}",
                         work.unit.inside(),
-                        human_duration(timeout),
                         left.join(", ")
                     ),
                 ));

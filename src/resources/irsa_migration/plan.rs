@@ -296,7 +296,9 @@ pub(super) fn update(
 ) -> Result<(), Diagnostic> {
     let prior = Migration::from_value(&request.prior_state, &Path::root())?;
     let mut planned = Migration::from_value(&response.planned_state, &Path::root())?;
-    if request.prior_state == response.planned_state && prior.phase.is_null() {
+    // Another service account: core plans again without the prior state.
+    let unit = Unit::of(&planned);
+    if unit.is_none() || unit != Unit::of(&prior) {
         return Ok(());
     }
     let role_configured = !request.config.get("role_arn").is_null();

@@ -173,8 +173,9 @@ fn survives_interruptions() {
         ("annotation", Value::from(true)),
         ("trust", Value::from(true)),
     ]);
+    // Each life takes seconds, because trust policies are looked at again after a quiet time.
     check_interruptions_of(
-        8,
+        24,
         &world,
         &Migration(&world),
         &|| reset(&world),
