@@ -10,7 +10,10 @@ use crate::migration::facts::WorkloadId;
 
 /// The gates of a process, one per cluster and namespace.
 #[derive(Debug, Default)]
-pub struct RestartGates(Mutex<HashMap<(String, String), Arc<AsyncMutex<Gate>>>>);
+pub struct RestartGates(Mutex<HashMap<Place, Arc<AsyncMutex<Gate>>>>);
+
+/// Cluster and namespace.
+type Place = (String, String);
 
 /// Who holds it may restart one workload.
 #[derive(Debug, Default)]
