@@ -249,14 +249,11 @@ async fn somebody_who_puts_the_old_document_back_is_believed_in_the_end() {
     let lock = RoleLock::default();
     add(&fake, &lock, "api").await.unwrap();
     fake.put(EMPTY);
-    let began = Instant::now();
+    // How long that takes depends on chance: the last look before the end of late reads may be followed by a long pause.
     let again = add(&fake, &lock, "api").await.unwrap();
     assert!(again.wrote && trusts(&fake.newest(), "api"));
-    assert!(
-        began.elapsed() < Duration::from_secs(25),
-        "{:?}",
-        began.elapsed()
-    );
+    assert_eq!(again.before, EMPTY);
+    assert_eq!(fake.writes(), 2);
 }
 
 #[tokio::test(start_paused = true)]
