@@ -102,9 +102,11 @@ fn state(name: String, facts: &ClusterFacts) -> Cluster {
     let text = |value: &str| Attr::from(Some(value.to_owned()).filter(|text| !text.is_empty()));
     let cluster = &facts.cluster;
     let mut reasons = readiness::reasons(facts);
-    let ready = !reasons
-        .iter()
-        .any(|reason| reason.weight() == Weight::Blocker);
+    // A migration is not stopped by what could not be read, but nobody may rely on an agent that nobody saw.
+    let ready = facts.agent.kind != AgentKind::Unknown
+        && !reasons
+            .iter()
+            .any(|reason| reason.weight() == Weight::Blocker);
     reasons.extend(readiness::hybrid_nodes(facts));
     reasons.sort();
     let profiles = facts.fargate_profiles.as_ref().map(|profiles| {
@@ -259,8 +261,8 @@ fn schema() -> Schema {
                 Attribute::string(
                     "code",
                     "What it is about. Not ready: `cluster_not_active`, `cluster_version`, `agent_missing`, \
-                     `agent_unhealthy`, `agent_not_on_nodes`, `webhook_missing`. Worth knowing: `hybrid_nodes`, \
-                     `not_checked`.",
+                     `agent_unhealthy`, `agent_not_on_nodes`; `not_checked` where it says so of the agent. Worth knowing: \
+                     `hybrid_nodes`, `not_checked`, `webhook_missing`.",
                 )
                 .computed(),
                 Attribute::string("message", "What was found, and what to do.").computed(),

@@ -442,12 +442,25 @@ pub struct ClusterFacts {
     pub nodes: Option<BTreeMap<String, NodeFacts>>,
     /// Fargate profiles; `None` if they could not be read.
     pub fargate_profiles: Option<Vec<FargateProfileFacts>>,
-    /// Whether the mutating webhook's configuration is there; `None` if it could not be read.
-    pub webhook: Option<bool>,
+    /// The mutating webhook's configuration; `None` if it could not be read.
+    pub webhook: Option<WebhookFacts>,
     /// Whether the account has an IAM OIDC provider for the issuer; `None` if that could not be read.
     pub oidc_provider: Option<bool>,
     /// What could not be read, as sentences.
     pub not_read: BTreeSet<String>,
+}
+
+/// What the configuration of the mutating webhook says, through which new pods get their credentials.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WebhookFacts {
+    /// Nothing speaks against it.
+    Usable,
+    /// There is none under the name that EKS gives it, or there is no webhook in it.
+    Missing,
+    /// It has no certificate authority, and those of the API server's system do not vouch for the webhook.
+    NoAuthority,
+    /// All certificates of its authority have expired.
+    AuthorityExpired,
 }
 
 /// The EKS Pod Identity Agent of a cluster.

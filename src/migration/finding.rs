@@ -127,8 +127,6 @@ codes! {
     AssociationSettings = "association_settings", Blocker;
     /// The cluster cannot have more associations.
     AssociationQuota = "association_quota", Blocker;
-    /// The mutating webhook that injects credentials is missing or cannot work.
-    WebhookMissing = "webhook_missing", Blocker;
 
     /// It is not known whether the role can work, because its trust policy depends on values that only AWS has.
     TrustUncertain = "trust_uncertain", Warning;
@@ -170,8 +168,8 @@ codes! {
     ProjectedToken = "projected_token", Warning;
     /// Workloads that have to be restarted by hand, or end by themselves.
     ManualRestart = "manual_restart", Warning;
-    /// The node role may not be allowed to call EKS Auth.
-    NodeRole = "node_role", Warning;
+    /// By its configuration, the mutating webhook that injects credentials is missing or cannot work.
+    WebhookMissing = "webhook_missing", Warning;
     /// What could not be checked, because a permission is missing.
     NotChecked = "not_checked", Warning;
 }

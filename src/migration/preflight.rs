@@ -44,7 +44,8 @@ pub struct Unit<'a> {
     pub association: Option<&'a AssociationFacts>,
     /// What the configuration says.
     pub settings: &'a Settings,
-    /// `namespace/name` of the other service accounts of this cluster whose annotation names the same role.
+    /// `namespace/name` of the other service accounts of this cluster that share the role, as far as that is known: their annotation
+    /// names it, or its trust policy names them.
     pub sharing: &'a [String],
     /// What the role's policies say; `None` if nobody looked.
     pub role_policies: Option<&'a RolePolicies>,

@@ -305,18 +305,27 @@ fn verdicts() {
 }
 
 #[test]
-fn a_missing_webhook() {
+fn what_the_webhooks_configuration_says_is_a_warning() {
     let Some(mut case) = case(json!({"addons": [{"name": AGENT}]})) else {
         return;
     };
-    case.sandbox()
-        .call(
-            "kubernetes",
-            "",
-            json!({"cluster": "demo", "method": "DELETE", "resource": "mutatingwebhookconfigurations", "name": "pod-identity-webhook"}),
-        )
-        .unwrap();
-    case.apply().expect_attribute(THIS, "ready", false);
+    let call = |case: &Case, method: &str, body: Value| {
+        let call = json!({
+            "cluster": "demo", "method": method, "resource": "mutatingwebhookconfigurations", "name": "pod-identity-webhook",
+            "media_type": "application/json-patch+json", "body": body,
+        });
+        case.sandbox().call("kubernetes", "", call).unwrap();
+    };
+    case.apply().expect_attribute(THIS, "ready", true);
+    assert_eq!(codes(&case), [""; 0]);
+    let authority =
+        json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": ""}]);
+    call(&case, "PATCH", authority);
+    case.apply().expect_attribute(THIS, "ready", true);
+    assert_eq!(codes(&case), ["webhook_missing"]);
+    case.expect_match(THIS, "reasons.0.message", "caBundle");
+    call(&case, "DELETE", Value::Null);
+    case.apply().expect_attribute(THIS, "ready", true);
     assert_eq!(codes(&case), ["webhook_missing"]);
 }
 

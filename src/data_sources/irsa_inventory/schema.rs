@@ -248,7 +248,7 @@ pub(super) fn schema() -> Schema {
          `iam:GetRole`, what `podidentity_cluster` needs, and in Kubernetes to list service accounts, pods, workloads and network policies, either in the whole cluster or in each of \
          `namespaces`. Roles and workloads that may not be read become warnings with the code `not_checked`. It makes one list per kind and 500 objects, one GetRole per role, one \
          ListPodIdentityAssociations per 100 associations, and one DescribePodIdentityAssociation for each association in the namespaces \
-         that are asked for, at most ten at a time. What the policies of roles allow is not read here; a migration looks at that in its plan.",
+         that are asked for, at most eight at a time. What the policies of roles allow is not read here; a migration looks at that in its plan.",
     )
     .attribute(cluster_name::data_source_attribute())
     .attribute(

@@ -271,7 +271,6 @@ fn cluster_findings(cluster: &ClusterFacts, entries: &[Entry]) -> Vec<Finding> {
             | Code::AgentNotOnNodes
             | Code::WebhookMissing
             | Code::AssociationQuota
-            | Code::NodeRole
             | Code::HybridNodes => true,
             Code::NotChecked => cluster.not_read.contains(&finding.message) || !rest.is_empty(),
             _ => false,

@@ -9,8 +9,8 @@ use super::survey::{self, Entry, Facts, Inventory, Key, Namespaces, Selection, V
 use crate::aws::facts::{ClusterInfo, RoleInfo};
 use crate::migration::facts::{
     AgentFacts, AgentKind, AssociationFacts, ClusterFacts, MIGRATION_TAG, NamespaceFacts,
-    PodCredentials, PodFacts, ROLE_ARN, Restart, RoleFacts, ServiceAccountFacts, WorkloadFacts,
-    WorkloadId,
+    PodCredentials, PodFacts, ROLE_ARN, Restart, RoleFacts, ServiceAccountFacts, WebhookFacts,
+    WorkloadFacts, WorkloadId,
 };
 use crate::migration::phase::Phase;
 use crate::migration::steps::service_account::BREADCRUMB;
@@ -60,7 +60,7 @@ impl World {
                 },
                 nodes: Some(BTreeMap::new()),
                 fargate_profiles: Some(vec![]),
-                webhook: Some(true),
+                webhook: Some(WebhookFacts::Usable),
                 oidc_provider: Some(true),
                 ..ClusterFacts::default()
             },

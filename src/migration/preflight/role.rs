@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Unit, list, sentence};
 use crate::aws::RoleInfo;
-use crate::migration::facts::{ROLE_ARN, RoleFacts, wildcard};
+use crate::migration::facts::{ROLE_ARN, RoleFacts, ServiceAccountFacts, wildcard};
 use crate::migration::finding::{Code, Finding};
 use crate::policy::analysis::Reason;
 use crate::policy::arn::{ClusterArn, RoleArn};
@@ -396,17 +396,9 @@ fn irsa(unit: &Unit<'_>, role: &RoleInfo, document: &Document, findings: &mut Ve
         }
     }
     for (what, pattern) in patterns {
-        let (with, without) = matching(unit, role, &pattern);
         let mut message = format!("{what}. ");
-        match (list(with), list(without)) {
-            (None, None) => {}
-            (Some(with), None) => message.push_str(&format!("It also matches {with}. ")),
-            (None, Some(without)) => message.push_str(&format!(
-                "It also matches {without}, without the role's annotation. "
-            )),
-            (Some(with), Some(without)) => message.push_str(&format!(
-                "It also matches {with}, and without the role's annotation {without}. "
-            )),
+        if let Some(others) = matching(unit, role, &pattern) {
+            message.push_str(&format!("It also matches {others}. "));
         }
         message.push_str(
             "Only this service account is migrated, and the statement stays as it is, also when trust is retired.",
@@ -415,42 +407,44 @@ fn irsa(unit: &Unit<'_>, role: &RoleInfo, document: &Document, findings: &mut Ve
     }
 }
 
-/// The other service accounts that a pattern matches: those that use the role, of the whole cluster, and those of the namespace
-/// that do not.
-fn matching(
-    unit: &Unit<'_>,
-    role: &RoleInfo,
-    pattern: &str,
-) -> (BTreeSet<String>, BTreeSet<String>) {
-    let this = format!("{}/{}", unit.namespace_name, unit.service_account);
-    let matches = |name: &str| {
-        *name != this
-            && name.split_once('/').is_some_and(|(namespace, account)| {
-                wildcard(
-                    pattern,
-                    &format!("system:serviceaccount:{namespace}:{account}"),
-                )
-            })
+/// The other service accounts that a pattern matches: those of the namespace, with and without the role's annotation, and those of
+/// other namespaces that are known to share the role, be it by annotation or because its trust policy names them.
+fn matching(unit: &Unit<'_>, role: &RoleInfo, pattern: &str) -> Option<String> {
+    let matches = |namespace: &str, account: &str| {
+        wildcard(
+            pattern,
+            &format!("system:serviceaccount:{namespace}:{account}"),
+        )
     };
-    let mut with: BTreeSet<String> = unit
-        .sharing
-        .iter()
-        .filter(|name| matches(name))
-        .cloned()
-        .collect();
-    let mut without = BTreeSet::new();
-    for account in unit.namespace.service_accounts.values() {
-        let name = format!("{}/{}", unit.namespace_name, account.name);
-        if !matches(&name) {
-            continue;
-        }
-        if account.role_arn() == Some(&role.arn) {
-            with.insert(name);
-        } else {
-            without.insert(name);
-        }
-    }
-    (with, without)
+    let (with, without): (Vec<_>, Vec<_>) = unit
+        .namespace
+        .service_accounts
+        .values()
+        .filter(|account| account.name != unit.service_account)
+        .filter(|account| matches(unit.namespace_name, &account.name))
+        .partition(|account| account.role_arn() == Some(&role.arn));
+    let names = |accounts: Vec<&ServiceAccountFacts>| {
+        list(
+            accounts
+                .into_iter()
+                .map(|account| format!("{}/{}", unit.namespace_name, account.name)),
+        )
+    };
+    let elsewhere = unit.sharing.iter().filter(|name| {
+        name.split_once('/').is_some_and(|(namespace, account)| {
+            namespace != unit.namespace_name && matches(namespace, account)
+        })
+    });
+    let parts: Vec<String> = [
+        names(with).map(|names| format!("{names} with the role's annotation")),
+        names(without).map(|names| format!("{names} without the role's annotation")),
+        list(elsewhere.cloned())
+            .map(|names| format!("in other namespaces {names}, which share the role")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// Whether there is a way back: IRSA as it is today. What a migration has retired is no news.

@@ -8,6 +8,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, RootCertStore};
 
 use crate::aws::{AwsError, AwsErrorKind, ClusterInfo, read};
 use crate::framework::Context;
@@ -16,7 +21,7 @@ use crate::policy::OidcIssuer;
 use crate::provider::ProviderData;
 
 use super::super::facts::{
-    AgentFacts, AgentKind, ClusterFacts, Compute, FargateProfileFacts, NodeFacts,
+    AgentFacts, AgentKind, ClusterFacts, Compute, FargateProfileFacts, NodeFacts, WebhookFacts,
 };
 use super::{AGENT, Depth};
 
@@ -249,12 +254,13 @@ impl Reader<'_> {
         }
     }
 
-    async fn webhook(&self, api: &ClusterApi) -> Result<Option<bool>, AwsError> {
+    async fn webhook(&self, api: &ClusterApi) -> Result<Option<WebhookFacts>, AwsError> {
         let found = api
             .get::<MutatingWebhookConfiguration>(&self.context.cancel, None, WEBHOOK)
             .await;
         match found {
-            Ok(found) => Ok(Some(found.is_some())),
+            Ok(None) => Ok(Some(WebhookFacts::Missing)),
+            Ok(Some(found)) => Ok(Some(webhook(&found, UnixTime::now()))),
             Err(error) => self.gaps.kubernetes(Wanted::WEBHOOK, &error),
         }
     }
@@ -516,6 +522,50 @@ fn fargate_profile(profile: &aws_sdk_eks::types::FargateProfile) -> FargateProfi
     }
 }
 
+/// What the configuration of the webhook says of it.
+fn webhook(configuration: &MutatingWebhookConfiguration, now: UnixTime) -> WebhookFacts {
+    let webhooks = configuration.webhooks.iter().flatten();
+    let mut found = WebhookFacts::Missing;
+    for webhook in webhooks {
+        let bundle = webhook.client_config.ca_bundle.as_ref();
+        found = match bundle.map(|bundle| bundle.0.as_slice()) {
+            None | Some([]) => WebhookFacts::NoAuthority,
+            Some(pem) if has_expired(pem, now) => WebhookFacts::AuthorityExpired,
+            Some(_) => return WebhookFacts::Usable,
+        };
+    }
+    found
+}
+
+/// Whether every certificate of a bundle has expired. What cannot be read as one has not.
+fn has_expired(pem: &[u8], now: UnixTime) -> bool {
+    let mut certificates = CertificateDer::pem_slice_iter(pem).peekable();
+    certificates.peek().is_some()
+        && certificates
+            .all(|certificate| certificate.is_ok_and(|certificate| is_expired(&certificate, now)))
+}
+
+/// Whether a certificate has expired. Asks the verifier, which looks at the dates before anything else, with the certificate as
+/// its own authority: whatever else it finds wrong is of no concern here.
+fn is_expired(certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
+    let mut roots = RootCertStore::empty();
+    let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    if roots.add(certificate.clone().into_owned()).is_err() {
+        return false;
+    }
+    let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), crypto).build()
+    else {
+        return false;
+    };
+    let server = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
+    matches!(
+        verifier.verify_server_cert(certificate, &[], &server, &[], now),
+        Err(rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. }
+        ))
+    )
+}
+
 fn node(node: Node) -> Option<(String, NodeFacts)> {
     let labels = node.metadata.labels.unwrap_or_default();
     let label = |name: &str| labels.get(name).map_or("", String::as_str);
@@ -701,6 +751,62 @@ mod tests {
         ] {
             assert_eq!(node(json!({COMPUTE_TYPE: label, OS: "linux"})).0, compute);
         }
+    }
+
+    /// A certificate as PEM, valid from the beginning of 2026 to that of another year.
+    fn certificate(is_ca: bool, until: i32) -> String {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        if is_ca {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        params.self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn webhooks_are_judged_by_their_authority() {
+        const BEFORE: u64 = 1_767_000_000; // 2025-12-29
+        const DURING: u64 = 1_790_000_000; // 2026-09-21
+        const AFTER: u64 = 1_800_000_000; // 2027-01-15
+        let at = |seconds| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let webhook = |bundles: &[Option<&str>], seconds| {
+            let webhooks: Vec<_> = bundles
+                .iter()
+                .map(|bundle| {
+                    let bundle = bundle.map(|pem| k8s_openapi::ByteString(pem.into()));
+                    json!({
+                        "name": "iam-for-pods.amazonaws.com",
+                        "clientConfig": {"url": "https://127.0.0.1:23443/mutate", "caBundle": bundle},
+                        "admissionReviewVersions": ["v1beta1"],
+                        "sideEffects": "None",
+                    })
+                })
+                .collect();
+            let configuration = json!({"metadata": {"name": WEBHOOK}, "webhooks": webhooks});
+            super::webhook(&serde_json::from_value(configuration).unwrap(), at(seconds))
+        };
+        use WebhookFacts::{AuthorityExpired, Missing, NoAuthority, Usable};
+        assert_eq!(webhook(&[], DURING), Missing);
+        for bundle in [None, Some("")] {
+            assert_eq!(webhook(&[bundle], DURING), NoAuthority, "{bundle:?}");
+        }
+        assert_eq!(webhook(&[Some("no certificate")], AFTER), Usable);
+        for is_ca in [true, false] {
+            let pem = certificate(is_ca, 2027);
+            let pem = Some(pem.as_str());
+            for (seconds, expected) in [
+                (BEFORE, Usable),
+                (DURING, Usable),
+                (AFTER, AuthorityExpired),
+            ] {
+                assert_eq!(webhook(&[pem], seconds), expected, "{is_ca} {seconds}");
+            }
+            assert_eq!(webhook(&[None, pem], DURING), Usable);
+        }
+        let renewed = certificate(true, 2027) + &certificate(true, 2028);
+        assert_eq!(webhook(&[Some(&renewed)], AFTER), Usable, "one is enough");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::facts::{AgentFacts, AgentKind, ClusterFacts, Compute, NodeFacts};
+use super::super::facts::{AgentFacts, AgentKind, ClusterFacts, Compute, NodeFacts, WebhookFacts};
 use super::super::finding::{Code, Finding};
 
 /// The first platform version with Pod Identity, by Kubernetes minor version of 1. Source: "EKS Pod Identity cluster
@@ -34,13 +34,7 @@ pub fn reasons(facts: &ClusterFacts) -> Vec<Finding> {
     }
     found.extend(version(&cluster.version, &cluster.platform_version));
     found.extend(agent(facts));
-    if facts.webhook == Some(false) {
-        found.insert(Finding::new(
-            Code::WebhookMissing,
-            "There is no MutatingWebhookConfiguration pod-identity-webhook, through which EKS gives new pods their \
-             credentials. EKS creates it with the cluster; restore it.",
-        ));
-    }
+    found.extend(facts.webhook.and_then(webhook));
     found.extend(
         facts
             .not_read
@@ -91,6 +85,31 @@ pub fn nodes_needing_agent(facts: &ClusterFacts) -> Option<BTreeSet<&str>> {
             .map(|(name, _)| name.as_str())
             .collect(),
     )
+}
+
+/// Only what its object says: whether pods get credentials is proven by dry-run pods.
+fn webhook(facts: WebhookFacts) -> Option<Finding> {
+    let what = match facts {
+        WebhookFacts::Usable => return None,
+        WebhookFacts::Missing => {
+            "There is no MutatingWebhookConfiguration pod-identity-webhook, through which EKS usually gives new pods their \
+             credentials. EKS creates it with the cluster; restore it."
+        }
+        WebhookFacts::NoAuthority => {
+            "The MutatingWebhookConfiguration pod-identity-webhook has no caBundle, without which the API server does not trust \
+             the webhook. EKS writes it; look for what took it away."
+        }
+        WebhookFacts::AuthorityExpired => {
+            "The caBundle of the MutatingWebhookConfiguration pod-identity-webhook has expired, so that the API server does not \
+             trust the webhook. EKS renews it; look for what keeps it from doing so."
+        }
+    };
+    Some(Finding::new(
+        Code::WebhookMissing,
+        format!(
+            "{what} A migration proves with dry-run pods that the webhook works before it relies on that."
+        ),
+    ))
 }
 
 fn version(version: &str, platform: &str) -> Option<Finding> {
@@ -167,9 +186,9 @@ fn agent(facts: &ClusterFacts) -> Vec<Finding> {
             ),
         )],
         AgentKind::Unknown => vec![Finding::new(
-            Code::AgentMissing,
+            Code::NotChecked,
             "It could not be told whether the cluster has an EKS Pod Identity Agent: as far as could be read, it is not \
-             there as an add-on, and DaemonSets could not be read. Allow that, or make sure of the agent and ignore this.",
+             there as an add-on, and DaemonSets could not be read. Allow that, or make sure of the agent.",
         )],
         // Nodes of Auto Mode have it built in; others beside them need it as in any cluster.
         AgentKind::AutoMode => {

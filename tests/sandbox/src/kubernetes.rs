@@ -98,7 +98,7 @@ impl Kubernetes {
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             this.ensure_namespace(namespace, now);
         }
-        let mut objects = vec![webhook::configuration("")];
+        let mut objects = vec![webhook::configuration()];
         for name in ["ip-10-0-1-10.ec2.internal", "ip-10-0-2-20.ec2.internal"] {
             let labels = json!({"node.kubernetes.io/instance-type": "m7i.large", "eks.amazonaws.com/nodegroup": "default"});
             objects.push(node(name, &labels, true));

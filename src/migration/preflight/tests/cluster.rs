@@ -33,7 +33,7 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
     ),
     (
         "no webhook",
-        |c| c.cluster.webhook = Some(false),
+        |c| c.cluster.webhook = Some(WebhookFacts::Missing),
         &[Code::WebhookMissing],
     ),
     (
@@ -56,6 +56,16 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
             }
         },
         &[Code::AgentMissing],
+    ),
+    (
+        "nobody may tell whether there is an agent",
+        |c| {
+            c.cluster.agent = AgentFacts {
+                kind: AgentKind::Unknown,
+                ..AgentFacts::default()
+            }
+        },
+        &[Code::NotChecked],
     ),
     (
         "by Helm",

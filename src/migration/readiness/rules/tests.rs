@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::aws::ClusterInfo;
+use crate::migration::finding::Weight;
 
 fn facts() -> ClusterFacts {
     let mut facts = ClusterFacts {
@@ -12,7 +13,7 @@ fn facts() -> ClusterFacts {
             ready_nodes: Some(names(&["a", "b", "c", "d"])),
             ..AgentFacts::default()
         },
-        webhook: Some(true),
+        webhook: Some(WebhookFacts::Usable),
         fargate_profiles: Some(vec![]),
         oidc_provider: Some(true),
         ..ClusterFacts::default()
@@ -86,7 +87,7 @@ fn verdicts() {
                 };
                 f.not_read = names(&["DaemonSets could not be read."]);
             },
-            &["agent_missing", "not_checked"],
+            &["not_checked", "not_checked"],
         ),
         (
             "installed by Helm",
@@ -229,7 +230,17 @@ fn verdicts() {
         ),
         (
             "no webhook",
-            |f| f.webhook = Some(false),
+            |f| f.webhook = Some(WebhookFacts::Missing),
+            &["webhook_missing"],
+        ),
+        (
+            "a webhook that nobody vouches for",
+            |f| f.webhook = Some(WebhookFacts::NoAuthority),
+            &["webhook_missing"],
+        ),
+        (
+            "a webhook whose authority has expired",
+            |f| f.webhook = Some(WebhookFacts::AuthorityExpired),
             &["webhook_missing"],
         ),
     ];
@@ -250,6 +261,25 @@ fn verdicts() {
             );
         }
     }
+}
+
+#[test]
+fn what_could_not_be_told_stops_nobody() {
+    let mut facts = facts();
+    facts.agent = AgentFacts {
+        kind: AgentKind::Unknown,
+        ..AgentFacts::default()
+    };
+    facts.webhook = Some(WebhookFacts::Missing);
+    facts.not_read = names(&["DaemonSets could not be read."]);
+    let found = reasons(&facts);
+    assert_eq!(found.len(), 3);
+    assert!(
+        found
+            .iter()
+            .all(|finding| finding.weight() == Weight::Warning),
+        "{found:?}"
+    );
 }
 
 #[test]
