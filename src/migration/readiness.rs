@@ -5,6 +5,7 @@
 
 mod read;
 mod rules;
+mod settled;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::provider::ProviderData;
 use super::facts::ClusterFacts;
 
 pub use rules::{hybrid_nodes, nodes_needing_agent, nodes_without_agent, reasons};
+pub use settled::{Latest, settled};
 
 /// Name of the agent's add-on and DaemonSet, and its label `app.kubernetes.io/name`.
 pub const AGENT: &str = "eks-pod-identity-agent";
@@ -42,11 +44,23 @@ pub async fn cluster(
     context
         .provider
         .readiness()
-        .get((name.to_owned(), depth), || {
-            read::cluster(context, name, depth)
+        .get((name.to_owned(), depth), || async {
+            let facts = read::cluster(context, name, depth).await?;
+            if depth == Depth::Full {
+                context.provider.latest_readiness().put(name, &facts);
+            }
+            Ok(facts)
         })
         .await
         .map_err(|error| diagnostic(name, &error))
+}
+
+/// Forgets what is known of a cluster, because a write changed its agent.
+pub fn forget(provider: &ProviderData, name: &str) {
+    for depth in [Depth::Aws, Depth::Full] {
+        provider.readiness().forget(&(name.to_owned(), depth));
+    }
+    provider.latest_readiness().forget(name);
 }
 
 /// [`cluster`], asked anew; the answer is kept. For whatever runs after a change of the agent.
@@ -65,6 +79,9 @@ pub async fn cluster_now(
         .provider
         .readiness()
         .put((name.to_owned(), depth), Arc::clone(&facts));
+    if depth == Depth::Full {
+        context.provider.latest_readiness().put(name, &facts);
+    }
     Ok(facts)
 }
 
@@ -81,4 +98,36 @@ fn diagnostic(name: &str, error: &AwsError) -> Diagnostic {
         &format!("It cannot be told whether the EKS cluster {name:?} is ready for Pod Identity."),
         "",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::provider::data::Options;
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_asked_again() {
+        let provider = ProviderData::new(Err(Vec::new()), Options::default());
+        let asked = AtomicUsize::new(0);
+        let ask = async |name: &str, depth| {
+            let key = (name.to_owned(), depth);
+            let answer = provider.readiness().get(key, || async {
+                asked.fetch_add(1, Ordering::Relaxed);
+                Ok(Arc::default())
+            });
+            answer.await.map(drop).unwrap();
+            asked.load(Ordering::Relaxed)
+        };
+        for depth in [Depth::Aws, Depth::Full] {
+            ask("demo", depth).await;
+            ask("other", depth).await;
+        }
+        assert_eq!(ask("demo", Depth::Full).await, 4);
+        forget(&provider, "demo");
+        assert_eq!(ask("demo", Depth::Aws).await, 5);
+        assert_eq!(ask("demo", Depth::Full).await, 6);
+        assert_eq!(ask("other", Depth::Full).await, 6);
+    }
 }

@@ -14,7 +14,7 @@ use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
 use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
 use crate::migration::facts::{ClusterFacts, NamespaceFacts};
-use crate::migration::readiness::Depth;
+use crate::migration::readiness::{Depth, Latest};
 use crate::migration::roles::RolePolicies;
 use crate::migration::steps::association::AssociationSummary;
 use crate::migration::steps::rollout::RestartGates;
@@ -42,6 +42,7 @@ pub struct ProviderData {
     kubernetes_cluster: OnceLock<String>,
     namespaces: Lookup<(String, String), Arc<NamespaceFacts>, KubernetesError>,
     readiness: Lookup<(String, Depth), Arc<ClusterFacts>>,
+    latest_readiness: Latest,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
     migrations: Migrations,
@@ -81,6 +82,7 @@ impl ProviderData {
             kubernetes_apis: Lookup::default(),
             namespaces: Lookup::default(),
             readiness: Lookup::default(),
+            latest_readiness: Latest::default(),
             kubernetes_cluster: OnceLock::new(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
@@ -374,6 +376,11 @@ impl ProviderData {
     /// What is known of the readiness of clusters; [`crate::migration::readiness`] asks.
     pub(crate) fn readiness(&self) -> &Lookup<(String, Depth), Arc<ClusterFacts>> {
         &self.readiness
+    }
+
+    /// What was last seen of the readiness of clusters, for what is about to change something.
+    pub(crate) fn latest_readiness(&self) -> &Latest {
+        &self.latest_readiness
     }
 
     /// What was read of the policies of roles, by role name; see [`crate::migration::roles::policies`].

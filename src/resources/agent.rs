@@ -21,6 +21,7 @@ use crate::framework::resource::{
 };
 use crate::framework::schema::Schema;
 use crate::framework::timeouts::{self, Operation};
+use crate::migration::readiness;
 use crate::policy::name::{Wildcards, check_cluster_name};
 use crate::provider::ProviderData;
 use crate::resources::{cluster_name, tags};
@@ -54,7 +55,9 @@ impl Resource<ProviderData> for AgentResource {
         request: CreateRequest,
         response: &mut CreateResponse,
     ) -> Result<(), Diagnostic> {
-        create(context, &request, response).await
+        let result = create(context, &request, response).await;
+        forget(context, &request.planned_state);
+        result
     }
 
     async fn read(
@@ -72,7 +75,9 @@ impl Resource<ProviderData> for AgentResource {
         request: UpdateRequest,
         response: &mut UpdateResponse,
     ) -> Result<(), Diagnostic> {
-        update(context, &request, response).await
+        let result = update(context, &request, response).await;
+        forget(context, &request.planned_state);
+        result
     }
 
     async fn delete(
@@ -81,7 +86,9 @@ impl Resource<ProviderData> for AgentResource {
         request: DeleteRequest,
         _response: &mut DeleteResponse,
     ) -> Result<(), Diagnostic> {
-        delete(context, &request).await
+        let result = delete(context, &request).await;
+        forget(context, &request.prior_state);
+        result
     }
 
     fn as_modify_plan(&self) -> Option<&dyn ModifyPlan<ProviderData>> {
@@ -356,6 +363,13 @@ async fn delete(
             &format!("The add-on {ADDON} of the cluster {cluster:?} was not removed."),
             "",
         )),
+    }
+}
+
+/// Forgets what is known of the cluster's readiness, whatever came of the write.
+fn forget(context: &Context<ProviderData>, state: &Value) {
+    if let Some(cluster) = state.get(cluster_name::NAME).as_str() {
+        readiness::forget(&context.provider, cluster);
     }
 }
 
