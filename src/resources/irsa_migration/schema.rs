@@ -163,10 +163,12 @@ where
     value.clone().into_value().get(name).clone()
 }
 
+/// What `ignore_blockers` takes. A configuration of the webhook that looks wrong is a warning in the plan, but pods that get no
+/// credentials stop the apply under the same code.
 fn blocker_codes() -> Vec<&'static str> {
     Code::ALL
         .iter()
-        .filter(|code| code.weight() == Weight::Blocker)
+        .filter(|code| code.weight() == Weight::Blocker || **code == Code::WebhookMissing)
         .map(|code| code.as_str())
         .collect()
 }
@@ -240,7 +242,8 @@ fn with_arguments(schema: Schema) -> Schema {
                 Type::String,
                 format!(
                     "Codes of blockers that are to be taken as warnings: `{}`. Some of them still make AWS refuse the \
-                     migration.",
+                     migration. `webhook_missing` is no blocker of the plan: it stops an apply whose first dry-run pod is \
+                     given no credentials at all.",
                     blocker_codes().join("`, `")
                 ),
             )

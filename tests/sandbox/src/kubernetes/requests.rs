@@ -89,7 +89,12 @@ pub(super) fn carry_out(
         verb,
         group: kind.group,
         resource: &path,
-        namespace,
+        // A namespace is in itself, as rules of access see it.
+        namespace: if kind.group.is_empty() && kind.plural == "namespaces" {
+            name
+        } else {
+            namespace
+        },
         name,
     };
     if !cluster.kubernetes.access.allows(user, &attempt) {
