@@ -15,7 +15,7 @@ const ROLE: &str = "payments-api";
 const APPLY: [&str; 3] = ["apply", "-json", "-auto-approve"];
 const DESTROY: [&str; 3] = ["destroy", "-json", "-auto-approve"];
 /// Sandboxes at a time.
-const THREADS: usize = 2;
+const THREADS: usize = 6;
 
 /// A Deployment and a StatefulSet on one service account; another one shares the role and must not notice anything.
 fn cluster() -> Cluster {
@@ -34,7 +34,6 @@ fn cluster() -> Cluster {
 
 /// Everything that the migration could leave behind, without what is different in every run: ids, times, versions.
 fn end_state(case: &Case, with_state: bool) -> Value {
-    let sandbox = case.sandbox().state();
     let associated = associations(case);
     let mut accounts = BTreeMap::new();
     for name in ["api", "other"] {
@@ -77,7 +76,7 @@ fn end_state(case: &Case, with_state: bool) -> Value {
             workload["pods_on_pod_identity"] = Value::Null;
         }
     }
-    let mut state = json!({
+    let state = json!({
         "trust": trust(case, ROLE),
         "associations": associated.iter().map(|(_, a)| json!({
             "namespace": a["namespace"], "serviceAccount": a["serviceAccount"], "id": a["associationId"],
@@ -89,19 +88,10 @@ fn end_state(case: &Case, with_state: bool) -> Value {
         "terraform": terraform,
     });
     // Ids of associations, those of the past included, which restart markers keep.
+    let id = regex::Regex::new("a-[0-9a-z]{17}").unwrap();
     let text = state.to_string();
-    let ids: BTreeSet<&str> = regex::Regex::new("a-[0-9a-z]{17}")
-        .unwrap()
-        .find_iter(&text)
-        .map(|found| found.as_str())
-        .collect();
-    let mut text = text.clone();
-    for id in ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>() {
-        text = text.replace(&id, "an id");
-    }
-    state = serde_json::from_str(&text).unwrap();
-    drop(sandbox);
-    state
+    let text = id.replace_all(&text, "an id");
+    serde_json::from_str(&text).unwrap()
 }
 
 /// A case with the cluster, with everything applied if `migrated`.
@@ -125,21 +115,40 @@ fn journal(case: &Case) -> u64 {
 fn every_kill_point(command: &'static [&'static str], migrated: bool) -> (u64, u64) {
     let undisturbed = start(migrated);
     undisturbed.sandbox().clear_requests();
+    let plan: &[&str] = if migrated {
+        &["plan", "-destroy"]
+    } else {
+        &["plan"]
+    };
+    let outcome = undisturbed.run(plan);
+    assert_eq!(outcome.code, 0, "{}", outcome.report());
+    // Every command plans first, with these calls; near the end a kill is taken for one of the apply, which is looked at closer.
+    let planning = journal(&undisturbed).saturating_sub(2);
+    undisturbed.sandbox().clear_requests();
     let outcome = undisturbed.run(command);
     assert_eq!(outcome.code, 0, "{}", outcome.report());
     let calls = journal(&undisturbed);
     let expected = end_state(&undisturbed, !migrated);
-    println!(
-        "undisturbed {}: {calls} calls: {:?}",
+    eprintln!(
+        "undisturbed {}: {calls} calls, {planning} of them to plan: {:?}",
         command[0],
         undisturbed.calls()
     );
 
-    let next = AtomicU64::new(1);
+    let next = AtomicU64::new(planning + 1);
     let transitions = AtomicU64::new(undisturbed.transitions());
     let killed = AtomicU64::new(0);
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
+        scope.spawn(
+            || match while_planning(command, migrated, planning, &expected) {
+                Ok(checked) => {
+                    killed.fetch_add(planning, Ordering::Relaxed);
+                    transitions.fetch_add(checked, Ordering::Relaxed);
+                }
+                Err(failure) => failures.lock().unwrap().push(failure),
+            },
+        );
         for _ in 0..THREADS {
             scope.spawn(|| {
                 loop {
@@ -175,6 +184,28 @@ fn every_kill_point(command: &'static [&'static str], migrated: bool) -> (u64, u
     (killed.into_inner(), transitions.into_inner())
 }
 
+/// Kills at the first calls, those of the plan: nothing has been written, neither there nor in the state. So one cluster will do for all
+/// of them, which at last is migrated, or rolled back, undisturbed.
+fn while_planning(
+    command: &'static [&'static str],
+    migrated: bool,
+    calls: u64,
+    expected: &Value,
+) -> Result<u64, (u64, String)> {
+    let mut case = start(migrated);
+    let state = case.state().text();
+    for call in 1..=calls {
+        if let Killed::Ended(outcome) = case.kill_after(call, command) {
+            return Err((call, format!("there is no such call\n{}", outcome.report())));
+        }
+        let written = writes(&case);
+        if !written.is_empty() || case.state().text() != state {
+            return Err((call, format!("a plan has written {written:?} or the state")));
+        }
+    }
+    finish(&case, command, migrated, expected, true).map_err(|failure| (calls, failure))
+}
+
 /// `Ok(None)` if there is no such call; otherwise the number of transitions that the watcher has judged.
 fn kill_point(
     command: &'static [&'static str],
@@ -198,34 +229,48 @@ fn kill_point(
             return Ok(None);
         }
     };
+    // A plan takes as long as all the rest. Reads leave nothing behind that it could find, so a few of them will do.
+    let plan = is_write(&at) || call.is_multiple_of(8);
+    finish(&case, command, migrated, expected, plan)
+        .map(Some)
+        .map_err(|failure| format!("{at}: {failure}"))
+}
+
+/// Runs the command to its end and compares. Returns the number of transitions that the watcher has judged.
+fn finish(
+    case: &Case,
+    command: &'static [&'static str],
+    migrated: bool,
+    expected: &Value,
+    plan: bool,
+) -> Result<u64, String> {
     let again = case.run(command);
     if again.code != 0 {
-        return Err(format!("{at}: the second run failed\n{}", again.report()));
+        return Err(format!("the second run failed\n{}", again.report()));
     }
-    let found = end_state(&case, !migrated);
+    let found = end_state(case, !migrated);
     let report = case.take_credentials();
     if !report.violations.is_empty() {
         return Err(format!(
-            "{at}: pods have lost their credentials: {:#?}",
+            "pods have lost their credentials: {:#?}",
             report.violations
         ));
     }
     let mut differences = Vec::new();
     differ("", expected, &found, &mut differences);
     if !differences.is_empty() {
-        return Err(format!("{at}: another end\n{}", differences.join("\n")));
+        return Err(format!("another end\n{}", differences.join("\n")));
     }
-    // A plan takes as long as all the rest. Reads leave nothing behind that it could find, so a few of them will do.
-    if !migrated && (is_write(&at) || call.is_multiple_of(8)) {
+    if plan && !migrated {
         let plan = case.try_plan(&[]);
         if plan.code != 0 {
             return Err(format!(
-                "{at}: the plan afterwards is not empty\n{}",
+                "the plan afterwards is not empty\n{}",
                 plan.report()
             ));
         }
     }
-    Ok(Some(report.transitions))
+    Ok(report.transitions)
 }
 
 /// What differs, by path.

@@ -104,7 +104,7 @@ fn repetitions(default: usize) -> usize {
 /// Ten instances in one apply, again and again; the provider's own lock keeps them apart.
 #[test]
 fn s02_repeated_in_one_apply() {
-    let count = repetitions(25);
+    let count = repetitions(40);
     let (mut done, mut transitions) = (0, 0);
     let Some(mut case) = Case::sandbox_only() else {
         return;
@@ -127,7 +127,7 @@ fn s02_repeated_in_one_apply() {
 /// Ten Terraforms at once, each in a directory of its own and with a provider of its own, which know nothing of each other.
 #[test]
 fn s02_repeated_in_separate_directories() {
-    let count = repetitions(25);
+    let count = repetitions(10);
     let Some(mut case) = Case::sandbox_only() else {
         return;
     };
