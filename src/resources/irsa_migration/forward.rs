@@ -18,6 +18,7 @@ use crate::kubernetes::ClusterApi;
 use crate::migration::facts::{AssociationFacts, PodCredentials, PodFacts, RoleFacts, Settings};
 use crate::migration::finding::Code;
 use crate::migration::phase::Phase;
+use crate::migration::readiness;
 use crate::migration::steps::association::{self, Wanted};
 use crate::migration::steps::injection::{self, Expected, Injected, NotProven, Propagation};
 use crate::migration::steps::rollout::{self, Rollout, Target};
@@ -107,9 +108,10 @@ impl Run<'_> {
         let role = self.plan.role_arn.known().cloned();
         let known = self.prior.as_ref();
         let known = known.and_then(|prior| prior.association_id.as_deref());
-        let reality = Box::pin(look(context, &unit, role.as_deref(), known, Freshness::Now))
+        let mut reality = Box::pin(look(context, &unit, role.as_deref(), known, Freshness::Now))
             .await
             .map_err(|blind| blind_at_apply(&unit, blind))?;
+        reality.cluster = readiness::settled(context, &unit.cluster).await?;
         self.refuse_what_moved(&reality, &unit, &settings)?;
         let mut findings = reality.findings(&settings);
         let before = self.prior.as_ref().map_or(Phase::NotStarted, phase_of);
