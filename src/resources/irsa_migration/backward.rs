@@ -140,10 +140,17 @@ impl Rollback<'_> {
     /// Stops before anything is changed if IRSA could not work.
     fn refuse_without_path(&self, adopted: bool) -> Result<(), Diagnostic> {
         let reality = &self.reality;
-        if adopted || self.is_unused() {
+        if adopted || self.is_unused() || self.changes_nothing_for_pods() {
             return Ok(());
         }
         let mut faults = Vec::new();
+        if reality.service_account().is_none() {
+            faults.push(
+                "the service account does not exist any more, so the pods that run could not be made anew: create it again, with \
+                 the annotation eks.amazonaws.com/role-arn"
+                    .to_owned(),
+            );
+        }
         if reality.cluster.oidc_provider == Some(false) {
             faults.push(format!(
                 "the account has no IAM OIDC provider for the cluster's issuer {} any more: create it again",
@@ -166,7 +173,9 @@ impl Rollback<'_> {
             }) => {}
             RoleFacts::Found(_) => {
                 if let (Some(subject), Some(document)) = (reality.subject(), reality.trust()) {
-                    let restored = original(self.prior, reality.breadcrumb.as_ref()).map_or_else(
+                    let restorable = original(self.prior, reality.breadcrumb.as_ref())
+                        .filter(|_| !verifies_trust(self.prior));
+                    let restored = restorable.map_or_else(
                         || document.clone(),
                         |before| subject.restore(&before, &document),
                     );
@@ -180,9 +189,8 @@ impl Rollback<'_> {
                     }
                 }
             }
-            RoleFacts::NotFound { arn } => {
-                faults.push(format!("the role {arn} does not exist any more"));
-            }
+            // Without the role Pod Identity does not work either: there is nothing to lose.
+            RoleFacts::NotFound { .. } => {}
             other => faults.push(format!(
                 "the role {} could not be read",
                 other.arn().unwrap_or_default()
@@ -199,6 +207,16 @@ impl Rollback<'_> {
                 faults.join("\n  - ")
             ),
         ))
+    }
+
+    /// Whether no pod depends on what a rollback would undo: nothing was cut over yet, or it was undone already.
+    fn changes_nothing_for_pods(&self) -> bool {
+        self.reality.association.is_none()
+            && self.reality.breadcrumb.is_none()
+            && !self
+                .reality
+                .pods()
+                .any(|pod| pod.credentials == PodCredentials::PodIdentity)
     }
 
     /// Tries, before anything is changed, what will be needed once the association is gone.
@@ -396,10 +414,10 @@ impl Rollback<'_> {
         ) else {
             return Ok(());
         };
-        if self.verifies_trust() {
+        if verifies_trust(self.prior) {
             return Ok(());
         }
-        if let Some(why) = self.still_needed(&grant, &role.arn).await? {
+        if let Some(why) = revoke(self.context, &self.reality.unit, &role.name, &grant).await? {
             diagnostics.warning(
                 "Trust in EKS Pod Identity stays",
                 format!(
@@ -409,61 +427,75 @@ impl Rollback<'_> {
                     role.arn
                 ),
             );
-            return Ok(());
         }
-        trust::revoke(self.context, &role.name, &grant, TRUST_TIMEOUT)
-            .await
-            .map(drop)
+        Ok(())
     }
+}
 
-    fn verifies_trust(&self) -> bool {
-        self.prior
-            .trust
-            .known()
-            .is_some_and(|trust| trust.mode.as_deref() == Some(super::schema::TRUST_VERIFY))
-    }
+/// Whether somebody else writes the trust policy.
+pub(super) fn verifies_trust(migration: &Migration) -> bool {
+    migration
+        .trust
+        .known()
+        .is_some_and(|trust| trust.mode.as_deref() == Some(super::schema::TRUST_VERIFY))
+}
 
-    /// Why a statement that serves more than one service account has to stay.
-    async fn still_needed(&self, grant: &Grant, role: &str) -> Result<Option<String>, Diagnostic> {
-        match grant.scope {
-            Scope::ServiceAccount => Ok(None),
-            Scope::Account | Scope::None => {
-                Ok(Some("other clusters of the account may use it".to_owned()))
-            }
-            Scope::Cluster => {
-                let user = self.other_user(role).await.map_err(|error| {
+/// Takes our statement from a role, or says why it has to stay: one of a wider scope serves other service accounts too.
+pub(super) async fn revoke(
+    context: &Context<ProviderData>,
+    unit: &Unit,
+    role_name: &str,
+    grant: &Grant,
+) -> Result<Option<String>, Diagnostic> {
+    match grant.scope {
+        Scope::ServiceAccount => {}
+        Scope::Account | Scope::None => {
+            return Ok(Some("other clusters of the account may use it".to_owned()));
+        }
+        Scope::Cluster => {
+            let user = other_user(context, unit, role_name)
+                .await
+                .map_err(|error| {
                     error.into_diagnostic(
                         ROLLING_BACK,
                         "Whether other associations use the role could not be found out.",
                         RETRY,
                     )
                 })?;
-                Ok(user.map(|user| format!("the service account {user} uses the role too")))
+            if let Some(user) = user {
+                return Ok(Some(format!(
+                    "the service account {user} uses the role too"
+                )));
             }
         }
     }
+    trust::revoke(context, role_name, grant, TRUST_TIMEOUT).await?;
+    Ok(None)
+}
 
-    /// Another service account of the cluster with an association with the role.
-    async fn other_user(&self, role: &str) -> Result<Option<String>, AwsError> {
-        let unit = &self.reality.unit;
-        let others: BTreeMap<String, String> = association::list(self.context, &unit.cluster)
-            .await?
-            .iter()
-            .filter(|other| {
-                other.namespace != unit.namespace || other.service_account != unit.service_account
-            })
-            .map(|other| {
-                let user = format!("{}/{}", other.namespace, other.service_account);
-                (other.id.clone(), user)
-            })
-            .collect();
-        let ids = others.keys().cloned();
-        let described = association::describe_all(self.context, &unit.cluster, ids).await?;
-        Ok(described
-            .into_iter()
-            .find(|(_, other)| equivalent_arns(&other.role_arn, role))
-            .and_then(|(id, _)| others.get(&id).cloned()))
-    }
+/// Another service account of the cluster with an association with the role.
+async fn other_user(
+    context: &Context<ProviderData>,
+    unit: &Unit,
+    role_name: &str,
+) -> Result<Option<String>, AwsError> {
+    let others: BTreeMap<String, String> = association::list(context, &unit.cluster)
+        .await?
+        .iter()
+        .filter(|other| {
+            other.namespace != unit.namespace || other.service_account != unit.service_account
+        })
+        .map(|other| {
+            let user = format!("{}/{}", other.namespace, other.service_account);
+            (other.id.clone(), user)
+        })
+        .collect();
+    let ids = others.keys().cloned();
+    let described = association::describe_all(context, &unit.cluster, ids).await?;
+    Ok(described
+        .into_iter()
+        .find(|(_, other)| RoleArn::parse(&other.role_arn).is_ok_and(|arn| arn.name == role_name))
+        .and_then(|(id, _)| others.get(&id).cloned()))
 }
 
 /// Puts the trust in the OIDC subject back, if it was retired.
@@ -472,6 +504,10 @@ pub(super) async fn restore_trust(
     reality: &Reality,
     prior: &Migration,
 ) -> Result<(), Diagnostic> {
+    // Whoever writes the policy would take it away again.
+    if verifies_trust(prior) {
+        return Ok(());
+    }
     let (Some(role), Some(subject), Some(before)) = (
         reality.role_info(),
         reality.subject(),
@@ -562,7 +598,7 @@ async fn without_cluster(
     let (Some(role), Some(grant)) = (role, prior_grant(context, prior, unit)) else {
         return Ok(());
     };
-    if matches!(grant.scope, Scope::Account | Scope::None) {
+    if matches!(grant.scope, Scope::Account | Scope::None) || verifies_trust(prior) {
         return Ok(());
     }
     match context

@@ -24,7 +24,10 @@ use crate::migration::steps::injection::{self, Expected, Injected, NotProven, Pr
 use crate::migration::steps::rollout::{self, Rollout, Target};
 use crate::migration::steps::service_account::NotChanged;
 use crate::migration::steps::{service_account, trust};
-use crate::policy::{Document, Grant, GrantChange, Subject, equivalent, web_identity_trusts};
+use crate::policy::{
+    Document, Grant, GrantChange, Subject, equivalent, equivalent_arns, equivalent_json,
+    web_identity_trusts,
+};
 use crate::provider::ProviderData;
 
 use super::MIGRATING;
@@ -37,6 +40,8 @@ use super::unit::{Unit, ignores, propagation, rollout_times, settings, soak};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+/// How long EKS may take to see a role and its trust policy.
+const ROLE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 /// How often pods that are not well get another look at the end of the soak.
 const SOAK_LOOKS: u32 = 6;
 /// How often pods are looked at while they soak or end.
@@ -78,6 +83,10 @@ impl Run<'_> {
         })?;
         let provider = std::sync::Arc::clone(&self.context.provider);
         let _alone = provider.migrations().work_on(&unit.id()).await;
+        // A replacement has dropped the state of what exists already: whatever stops this run, it is not lost again.
+        if self.prior.is_none() && self.plan.association_id.is_known() {
+            self.save(&Migration::default(), Phase::Associated);
+        }
         // Boxed, because the steps are deep and the stacks of threads are not.
         let mut work = Box::pin(self.prepare(unit)).await?;
         provider.migrations().migrate(&work.unit.id());
@@ -90,8 +99,9 @@ impl Run<'_> {
         Box::pin(self.injection(&work, &mut now)).await?;
         Box::pin(self.rollout(&work, &mut now)).await?;
         Box::pin(self.verify(&mut work, &mut now)).await?;
-        if work.target == Phase::Retired {
+        if work.target == Phase::Retired && !self.has_retired() {
             Box::pin(self.soak(&mut work, &now, began)).await?;
+            Box::pin(self.prove_again(&mut work, &mut now)).await?;
             Box::pin(self.retire(&work, &mut now)).await?;
         }
         Box::pin(self.old_role(&work)).await;
@@ -128,9 +138,10 @@ impl Run<'_> {
                 )
             });
         // A change that does not take the migration any further needs no further check of what is done already.
-        if target <= before {
+        if target <= before && (target < Phase::Retired || self.has_retired()) {
             findings.clear();
         }
+        self.refuse_other_role(&reality)?;
         let mut stop = Diagnostics::new();
         stop_for(&unit, &self.plan, &findings, &mut stop);
         if let Some(diagnostic) = stop.iter().next() {
@@ -244,7 +255,7 @@ impl Run<'_> {
                 document.to_json()
             ));
         }
-        if let (None, Some(planned)) = (&self.prior, self.plan.association_id.as_deref())
+        if let Some(planned) = self.plan.association_id.as_deref()
             && reality
                 .association
                 .as_ref()
@@ -268,19 +279,18 @@ impl Run<'_> {
 
     /// Puts back what was retired and is no longer to be.
     async fn forgive(&mut self, work: &Work) -> Result<(), Diagnostic> {
-        let Some(prior) = &self.prior else {
+        // By what is noted on the service account, however it got there: by an apply that stopped half-way, or before an
+        // import.
+        let Some(breadcrumb) = work.reality.breadcrumb.clone() else {
             return Ok(());
         };
-        if phase_of(prior) != Phase::Retired {
-            return Ok(());
+        if breadcrumb.trust_policy.is_some()
+            && !work.settings.retire_trust
+            && !work.settings.verify_trust
+        {
+            super::backward::restore_trust(self.context, &work.reality, &self.plan).await?;
         }
-        let had = |flag: fn(&super::schema::RetireModel) -> &Attr<bool>| {
-            prior.retire.known().map(flag) == Some(&Attr::Known(true))
-        };
-        if had(|retire| &retire.trust) && !work.settings.retire_trust {
-            super::backward::restore_trust(self.context, &work.reality, prior).await?;
-        }
-        if had(|retire| &retire.annotation) && !work.settings.retire_annotation {
+        if !breadcrumb.annotations.is_empty() && !work.settings.retire_annotation {
             super::backward::restore_annotations(
                 self.context,
                 &work.api,
@@ -288,24 +298,83 @@ impl Run<'_> {
                 self.diagnostics,
             )
             .await?;
-            let noted = work
-                .reality
-                .breadcrumb
-                .as_ref()
-                .and_then(|breadcrumb| breadcrumb.trust_policy.as_deref());
-            if let (Some(noted), true) = (noted, work.settings.retire_trust) {
+            if let (Some(noted), true) = (breadcrumb.trust_policy, work.settings.retire_trust) {
                 service_account::note_trust(
                     &self.context.cancel,
                     &work.api,
                     &work.unit.namespace,
                     &work.unit.service_account,
-                    noted,
+                    &noted,
                 )
                 .await
                 .map_err(|error| not_retired(work, &error))?;
             }
         }
         Ok(())
+    }
+
+    /// Whether everything that is to be retired was retired by an earlier apply. Whatever came back since has an owner,
+    /// who is not fought.
+    fn has_retired(&self) -> bool {
+        self.prior.as_ref().is_some_and(|prior| {
+            phase_of(prior) == Phase::Retired && prior.retire == self.plan.retire
+        })
+    }
+
+    /// Stops a change of the role while the trust of the former one is retired: the way back leads through that role.
+    fn refuse_other_role(&self, reality: &Reality) -> Result<(), Diagnostic> {
+        let changes = self
+            .prior
+            .as_ref()
+            .is_some_and(|prior| !same_arn(&prior.role_arn, &self.plan.role_arn));
+        let noted = reality
+            .breadcrumb
+            .as_ref()
+            .is_some_and(|breadcrumb| breadcrumb.trust_policy.is_some());
+        if !changes || !noted {
+            return Ok(());
+        }
+        Err(Diagnostic::error(
+            MIGRATING,
+            format!(
+                "The trust of the former role in the {} is retired, so its role cannot be changed: a rollback would lead to a role \
+                 that does not trust it. Nothing was changed.\n\nSet retire.trust = false and apply that first.",
+                reality.unit.inside()
+            ),
+        )
+        .at("role_arn"))
+    }
+
+    /// Sees once more, right before anything is taken away, that Pod Identity works: the association is the same, the role
+    /// trusts it, and new pods get it.
+    async fn prove_again(
+        &mut self,
+        work: &mut Work,
+        now: &mut Migration,
+    ) -> Result<(), Diagnostic> {
+        work.reality = self.look_again(work).await?;
+        let same = work
+            .reality
+            .own_association()
+            .is_some_and(|found| Some(found.id.as_str()) == now.association_id.as_deref());
+        if !same || !work.reality.left_behind().is_empty() {
+            return Err(Diagnostic::error(
+                MIGRATING,
+                format!(
+                    "The association of the {} is not what it was a moment ago, or pods have come that do not use it. Nothing was \
+                     retired. {RETRY}",
+                    work.unit.inside()
+                ),
+            ));
+        }
+        if work.settings.verify_trust {
+            trust::verify(self.context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
+        } else {
+            let granting =
+                trust::grant(self.context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
+            now.trust_policy_after = Attr::Known(granting.after);
+        }
+        self.prove(work).await
     }
 
     /// Tries, before anything is changed, what will be needed once the association exists: the cut-over must not be stuck
@@ -442,6 +511,18 @@ impl Run<'_> {
             }
             // Somebody else's, which preflight has compared with what is wanted.
             Some(existing) if work.settings.adopt_existing_association || adopted_before => {
+                if !is_as_wanted(existing, &wanted) {
+                    return Err(Diagnostic::error(
+                        MIGRATING,
+                        format!(
+                            "The association {} of the {} was there before the migration, which therefore does not change it, but \
+                             its role or settings differ from the configuration. Change it where it is managed, or change the \
+                             configuration back.",
+                            existing.id,
+                            work.unit.inside()
+                        ),
+                    ));
+                }
                 existing.clone()
             }
             Some(existing) => {
@@ -455,7 +536,7 @@ impl Run<'_> {
                     ),
                 ));
             }
-            None => association::create(context, &wanted, self.timeout).await?,
+            None => association::create(context, &wanted, self.timeout.min(ROLE_TIMEOUT)).await?,
         };
         now.association_id = Attr::Known(facts.id.clone());
         now.association_arn = Attr::Known(facts.arn.clone());
@@ -479,25 +560,31 @@ impl Run<'_> {
             .as_ref()
             .is_some_and(|prior| phase_of(prior) >= Phase::Propagated);
         if !proven {
-            let (consecutive, interval, timeout) = propagation(&self.plan);
-            injection::wait(
-                &self.context.cancel,
-                &work.api,
-                &work.unit.namespace,
-                &work.unit.service_account,
-                &Expected::PodIdentity,
-                &Propagation {
-                    consecutive,
-                    interval,
-                    timeout,
-                },
-            )
-            .await
-            .map_err(|error| not_proven(work, &error))?;
+            self.prove(work).await?;
         }
         let reached = self.reached(Phase::Propagated);
         self.save(now, reached);
         Ok(())
+    }
+
+    /// Waits until new pods get Pod Identity.
+    async fn prove(&self, work: &Work) -> Result<(), Diagnostic> {
+        let (consecutive, interval, timeout) = propagation(&self.plan);
+        injection::wait(
+            &self.context.cancel,
+            &work.api,
+            &work.unit.namespace,
+            &work.unit.service_account,
+            &Expected::PodIdentity,
+            &Propagation {
+                consecutive,
+                interval,
+                timeout,
+            },
+        )
+        .await
+        .map(drop)
+        .map_err(|error| not_proven(work, &error))
     }
 
     async fn rollout(&mut self, work: &Work, now: &mut Migration) -> Result<(), Diagnostic> {
@@ -559,7 +646,8 @@ impl Run<'_> {
             let settled = self
                 .prior
                 .as_ref()
-                .is_some_and(|prior| phase_of(prior) >= work.target.max(Phase::Verified));
+                .is_some_and(|prior| phase_of(prior) >= work.target.max(Phase::Verified))
+                && (work.target < Phase::Retired || self.has_retired());
             if settled || work.target < Phase::Verified {
                 self.diagnostics.warning(
                     "Some pods still use IRSA",
@@ -789,15 +877,22 @@ impl Run<'_> {
         else {
             return;
         };
-        if let Err(diagnostic) =
-            trust::revoke(self.context, &old.name, &work.grant, TRUST_TIMEOUT).await
-        {
+        let kept = match super::backward::prior_grant(self.context, prior, &work.unit) {
+            Some(grant) if !super::backward::verifies_trust(prior) => {
+                super::backward::revoke(self.context, &work.unit, &old.name, &grant).await
+            }
+            _ => Ok(None),
+        };
+        let why = match kept {
+            Ok(why) => why,
+            Err(diagnostic) => Some(diagnostic.detail),
+        };
+        if let Some(why) = why {
             self.diagnostics.warning(
                 "Trust of the former role stays",
                 format!(
-                    "The statement for EKS Pod Identity could not be taken from {}: {}",
-                    prior.role_arn.as_deref().unwrap_or_default(),
-                    diagnostic.detail
+                    "The statement for EKS Pod Identity was not taken from {}: {why}",
+                    prior.role_arn.as_deref().unwrap_or_default()
                 ),
             );
         }
@@ -1027,6 +1122,18 @@ fn fill<T>(slot: &mut Attr<T>, value: impl FnOnce() -> T) {
     if !slot.is_known() {
         *slot = Attr::Known(value());
     }
+}
+
+/// Whether an association has the wanted role and settings.
+fn is_as_wanted(existing: &AssociationFacts, wanted: &Wanted) -> bool {
+    let same_policy = match (existing.policy.as_deref(), wanted.policy.as_deref()) {
+        (Some(a), Some(b)) => equivalent_json(a, b),
+        (a, b) => a == b,
+    };
+    equivalent_arns(&existing.role_arn, &wanted.role_arn)
+        && existing.target_role_arn == wanted.target_role_arn
+        && existing.disable_session_tags == wanted.disable_session_tags
+        && same_policy
 }
 
 /// Why an apply does not begin.

@@ -225,7 +225,14 @@ fn fill(
     let soak = soak(planned);
     let phase = target(settings, left, soak < timeout);
     planned.phase = phase.as_str().into();
-    planned.verified_at = if phase >= Phase::Verified {
+    // Where pods come and go, how far an apply will get depends on when it is applied.
+    let short_lived = reality
+        .workloads()
+        .any(|workload| matches!(workload.id.kind.as_str(), "Job" | "CronJob" | "Pod"));
+    if short_lived {
+        planned.phase = Attr::Unknown;
+    }
+    planned.verified_at = if short_lived || phase >= Phase::Verified {
         Attr::Unknown
     } else {
         Attr::Null
@@ -276,7 +283,9 @@ fn fill(
     } else {
         grant.add(&document).map(|granted| granted.document)
     };
-    if let Ok(granted) = granted {
+    if let Ok(granted) = granted
+        && !(short_lived && settings.retire_trust)
+    {
         planned.trust_policy_after = Attr::Known(after(&granted, retired.as_ref()));
     }
 }
@@ -306,6 +315,14 @@ pub(super) fn update(
         planned.phase = Attr::Unknown;
         planned.verified_at = Attr::Unknown;
         planned.trust_policy_after = Attr::Unknown;
+        if planned.role_arn.is_unknown() {
+            planned.trust_policy_before = Attr::Unknown;
+        }
+        if phase_of(&prior) < Phase::Associated {
+            planned.association_id = Attr::Unknown;
+            planned.association_arn = Attr::Unknown;
+            planned.association_adopted = Attr::Unknown;
+        }
         response.planned_state = planned.into_value();
         return Ok(());
     };
@@ -329,6 +346,14 @@ pub(super) fn update(
         phase == Phase::Retired && (base != Phase::Retired || prior.retire != planned.retire);
     let restores = base == Phase::Retired && prior.retire != planned.retire;
     planned.phase = phase.as_str().into();
+    if role_changes && base == Phase::Retired && retires_trust(&prior) {
+        response.diagnostics.attribute_error(
+            "role_arn",
+            "Trust of the former role is retired",
+            "A rollback would lead to a role that does not trust the service account. Set retire.trust = false and apply that \
+             before role_arn is changed.",
+        );
+    }
     if phase > base {
         let blockers = models_to_findings(&prior.blockers);
         stop_for(
@@ -435,6 +460,14 @@ fn unit_of(migration: &Migration) -> Result<Unit, Diagnostic> {
             "The state of a migration does not say which service account it is.",
         )
     })
+}
+
+/// Whether trust in the OIDC subject is to be retired.
+fn retires_trust(migration: &Migration) -> bool {
+    migration
+        .retire
+        .known()
+        .is_some_and(|retire| retire.trust == Attr::Known(true))
 }
 
 /// The phase that a state says.
@@ -660,6 +693,7 @@ fn remembered(planned: &Migration) -> Json {
         "trust_policy_after": text(&planned.trust_policy_after),
         "association_id": text(&planned.association_id),
         "phase": text(&planned.phase),
+        "association_adopted": planned.association_adopted.known(),
         "blockers": findings(&planned.blockers),
         "warnings": findings(&planned.warnings),
         "workloads": workloads,
@@ -677,6 +711,7 @@ fn settle(first: &Private, planned: &mut Migration, response: &mut ModifyPlanRes
     for (name, what) in [
         ("role_arn", "role"),
         ("association_id", "association"),
+        ("association_adopted", "whether an association is adopted"),
         ("blockers", "blockers"),
     ] {
         // What the plan left open may have come to be known.
@@ -733,6 +768,8 @@ fn settle(first: &Private, planned: &mut Migration, response: &mut ModifyPlanRes
         planned.phase = phase.into();
         if phase != Phase::Verified.as_str() && phase != Phase::Retired.as_str() {
             planned.verified_at = Attr::Null;
+        } else {
+            planned.verified_at = Attr::Unknown;
         }
     }
     let workloads: Option<Vec<WorkloadModel>> = then["workloads"].as_array().and_then(|all| {

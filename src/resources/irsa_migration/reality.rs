@@ -223,6 +223,10 @@ impl Reality {
             && self.breadcrumb.is_none()
             && self.service_account().is_some()
             && self.trust().is_some()
+            // A rollback that stopped half-way still has pods to restart.
+            && !self
+                .pods()
+                .any(|pod| pod.credentials == PodCredentials::PodIdentity)
     }
 
     /// Pods of the service account.

@@ -156,10 +156,7 @@ pub(super) fn default_trust() -> TrustModel {
     }
 }
 
-fn default_of<T: IntoValue>(value: &T, name: &str) -> Value
-where
-    T: Clone,
-{
+fn default_of<T: IntoValue + Clone>(value: &T, name: &str) -> Value {
     value.clone().into_value().get(name).clone()
 }
 
