@@ -393,7 +393,7 @@ fn s34_workloads_of_every_kind() {
         "paused",
         "by-hand",
         "on-delete",
-        "import",
+        "Jobs",
         "pods without a controller",
         "canary",
     ] {
