@@ -122,18 +122,25 @@ fn resource_examples_can_be_applied_and_imported() {
             Some(found) => id.replace("a-0123456789abcdef0", found),
             None => id.to_owned(),
         };
-        // What only the configuration knows.
-        let except = [
-            "timeouts",
-            "propagation",
-            "retire",
-            "rollout",
-            "soak_duration",
-            "verified_at",
-            // Kept as planned until the next refresh.
-            "workloads",
-        ];
-        case.verify_import(address, &id, &except).destroy();
+        if directory.ends_with("podidentity_irsa_migration") {
+            // Most of its arguments only the configuration knows, so that an import is followed by an update, which changes nothing
+            // but the state.
+            case.forget(address).import(address, &id).clear_calls();
+            case.apply().expect_empty_plan();
+            let calls = case.calls();
+            for write in [
+                "eks:CreatePodIdentityAssociation",
+                "eks:UpdatePodIdentityAssociation",
+                "iam:UpdateAssumeRolePolicy",
+                "kubernetes:patch deployments",
+            ] {
+                assert!(!calls.contains_key(write), "{calls:?}");
+            }
+            case.destroy();
+        } else {
+            // What only the configuration knows.
+            case.verify_import(address, &id, &["timeouts"]).destroy();
+        }
     }
 }
 
