@@ -336,7 +336,9 @@ class Migration(Demo):
         print(f"\n  {style.bold}What each of them comes to{style.off}")
         for key, after in sorted(changes.items()):
             workloads = ", ".join(f"{w['kind']} {w['name']} ({w['restart']})" for w in after["workloads"]) or "nothing"
-            print(f"  - {key}: role {after['role_arn']}, phase {after['phase']}; restarts: {workloads}")
+            # How far one with short-lived pods comes is known only once they have ended.
+            phase = after.get("phase") or "known after apply"
+            print(f"  - {key}: role {after['role_arn']}, phase {phase}; restarts: {workloads}")
             for warning in after["warnings"]:
                 print(f"      {style.dim}{warning['code']}: {warning['message']}{style.off}")
         before, after = (
