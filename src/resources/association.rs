@@ -103,36 +103,41 @@ impl Resource<ProviderData> for AssociationResource {
 
 impl ValidateConfig for AssociationResource {
     fn validate_config(&self, config: &Value, diagnostics: &mut Diagnostics) {
-        let policy = config.get("policy");
-        let disabled = config.get("disable_session_tags");
-        if policy.is_set() && !disabled.is_unknown() && disabled.as_bool() != Some(true) {
-            diagnostics.attribute_error(
-                "policy",
-                "Session policy needs session tags off",
-                "EKS takes a session policy only together with disable_session_tags = true. Set it, or move the restriction \
-                 into the role's own policies.",
-            );
-        }
-        if let Some(text) = policy.as_str()
-            && let Err(error) = check_session_policy_size(text)
-        {
-            diagnostics.attribute_error(
-                "policy",
-                "Session policy too large",
-                format!("This is longer than EKS allows: {error}."),
-            );
-        }
-        if let (Some(role), Some(target)) = (
-            config.get("role_arn").as_str(),
-            config.get("target_role_arn").as_str(),
-        ) && role == target
-        {
-            diagnostics.attribute_error(
-                "target_role_arn",
-                "Target role is the role itself",
-                "target_role_arn names a second role that role_arn assumes. Leave it out to give pods role_arn directly.",
-            );
-        }
+        validate_settings(config, diagnostics);
+    }
+}
+
+/// Checks what spans the settings of an association, wherever they are configured.
+pub(crate) fn validate_settings(config: &Value, diagnostics: &mut Diagnostics) {
+    let policy = config.get("policy");
+    let disabled = config.get("disable_session_tags");
+    if policy.is_set() && !disabled.is_unknown() && disabled.as_bool() != Some(true) {
+        diagnostics.attribute_error(
+            "policy",
+            "Session policy needs session tags off",
+            "EKS takes a session policy only together with disable_session_tags = true. Set it, or move the restriction \
+             into the role's own policies.",
+        );
+    }
+    if let Some(text) = policy.as_str()
+        && let Err(error) = check_session_policy_size(text)
+    {
+        diagnostics.attribute_error(
+            "policy",
+            "Session policy too large",
+            format!("This is longer than EKS allows: {error}."),
+        );
+    }
+    if let (Some(role), Some(target)) = (
+        config.get("role_arn").as_str(),
+        config.get("target_role_arn").as_str(),
+    ) && role == target
+    {
+        diagnostics.attribute_error(
+            "target_role_arn",
+            "Target role is the role itself",
+            "target_role_arn names a second role that role_arn assumes. Leave it out to give pods role_arn directly.",
+        );
     }
 }
 

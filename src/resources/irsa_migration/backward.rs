@@ -13,7 +13,7 @@ use crate::framework::{Context, Private};
 use crate::kubernetes::ClusterApi;
 use crate::migration::facts::{PodCredentials, RoleFacts};
 use crate::migration::steps::association::{self, Deletion};
-use crate::migration::steps::injection::{self, Expected, Propagation};
+use crate::migration::steps::injection::{self, Expected};
 use crate::migration::steps::rollout::{self, Rollout, Target};
 use crate::migration::steps::service_account::Breadcrumb;
 use crate::migration::steps::{service_account, trust};
@@ -307,18 +307,13 @@ impl Rollback<'_> {
         let Some(role_arn) = self.restored_role().map(ToOwned::to_owned) else {
             return Ok(());
         };
-        let (consecutive, interval, timeout) = propagation(self.prior);
         injection::wait(
             &self.context.cancel,
             &self.api,
             &self.reality.unit.namespace,
             &self.reality.unit.service_account,
             &Expected::WebIdentity { role_arn },
-            &Propagation {
-                consecutive,
-                interval,
-                timeout,
-            },
+            &propagation(self.prior),
         )
         .await
         .map(drop)

@@ -10,7 +10,8 @@ use crate::framework::validators;
 use crate::migration::finding::{Code, Weight};
 use crate::policy::Scope;
 use crate::policy::size::SESSION_POLICY_MAX;
-use crate::resources::{arns, cluster_name, documents, names, tags};
+use crate::resources::propagation::PropagationModel;
+use crate::resources::{arns, cluster_name, documents, names, propagation, tags};
 
 /// How long operations take at most when the configuration does not say.
 pub(super) const TIMEOUTS: [(Operation, Duration); 3] = [
@@ -66,15 +67,6 @@ crate::model! {
         pub(super) warnings: Attr<Vec<FindingModel>>,
         pub(super) workloads: Attr<Vec<WorkloadModel>>,
         pub(super) timeouts: Value,
-    }
-}
-
-crate::model! {
-    /// `propagation`.
-    pub(super) struct PropagationModel {
-        pub(super) consecutive: Attr<i64>,
-        pub(super) interval: Attr<String>,
-        pub(super) timeout: Attr<String>,
     }
 }
 
@@ -312,29 +304,14 @@ fn with_arguments(schema: Schema) -> Schema {
 }
 
 fn propagation() -> Attribute {
-    let default = default_propagation();
     Attribute::nested(
         "propagation",
         Nesting::Single,
-        vec![
-            Attribute::number(
-                "consecutive",
-                "How many dry-run pods in a row must get the right credentials: every API server has a webhook of its own. \
-                 Default: `5`.",
-            )
-            .default(default_of(&default, "consecutive"))
-            .validate(validators::between(1, 100)),
-            Attribute::string("interval", "The pause between two dry-run pods. Default: `2s`.")
-                .default(default_of(&default, "interval"))
-                .validate(validators::duration()),
-            Attribute::string("timeout", "How long to go on. Default: `5m`.")
-                .default(default_of(&default, "timeout"))
-                .validate(validators::duration()),
-        ],
+        propagation::attributes(),
         "How it is proven that new pods get their credentials the way they should: pods are created as server-side dry \
          runs, which pass through the webhook and are never persisted.",
     )
-    .default(default.into_value())
+    .default(default_propagation().into_value())
 }
 
 fn retire() -> Attribute {

@@ -6,12 +6,12 @@ use crate::framework::model::Attr;
 use crate::framework::timeouts::parse_duration;
 use crate::migration::facts::Settings;
 use crate::migration::finding::{Code, Finding, Weight};
+use crate::migration::steps::injection::Propagation;
 use crate::policy::Scope;
 use crate::provider::ProviderData;
+use crate::resources::propagation::PropagationModel;
 
-use super::schema::{
-    DESTROY_KEEP, Migration, ROLLOUT_RESTART, TRUST_VERIFY, default_propagation, default_rollout,
-};
+use super::schema::{DESTROY_KEEP, Migration, ROLLOUT_RESTART, TRUST_VERIFY, default_rollout};
 
 /// One service account of one cluster.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -125,17 +125,11 @@ pub(super) fn soak(migration: &Migration) -> Duration {
 }
 
 /// `propagation`, whole.
-pub(super) fn propagation(migration: &Migration) -> (u32, Duration, Duration) {
-    let default = default_propagation();
-    let set = migration.propagation.known().unwrap_or(&default);
-    (
-        set.consecutive
-            .known()
-            .and_then(|count| u32::try_from(*count).ok())
-            .unwrap_or(5),
-        duration(&set.interval).unwrap_or(Duration::from_secs(2)),
-        duration(&set.timeout).unwrap_or(Duration::from_secs(5 * 60)),
-    )
+pub(super) fn propagation(migration: &Migration) -> Propagation {
+    migration
+        .propagation
+        .known()
+        .map_or_else(Propagation::default, PropagationModel::resolve)
 }
 
 /// `rollout.timeout` and `rollout.pause`.

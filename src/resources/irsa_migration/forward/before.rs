@@ -1,0 +1,419 @@
+//! Before anything is changed: what moved, what speaks against going on, and whether what will be needed is allowed.
+
+use crate::framework::Context;
+use crate::framework::diagnostic::{Diagnostic, Diagnostics};
+use crate::framework::model::Attr;
+use crate::kubernetes::ClusterApi;
+use crate::migration::facts::{PodFacts, RoleFacts, Settings};
+use crate::migration::finding::Code;
+use crate::migration::phase::Phase;
+use crate::migration::readiness;
+use crate::migration::steps::injection::{self, Injected};
+use crate::migration::steps::service_account;
+use crate::policy::{Document, Subject, equivalent, web_identity_trusts};
+use crate::provider::ProviderData;
+
+use super::super::MIGRATING;
+use super::super::backward;
+use super::super::plan::{self, ANNOTATION, Left, finding_models, phase_of, same_arn, stop_for};
+use super::super::reality::{Freshness, Reality, look};
+use super::super::unit::{Unit, ignores, settings, soak};
+use super::{Run, Work, blind_at_apply, not_retired, original_trust};
+
+impl Run<'_> {
+    /// Looks at everything, and stops if something moved since the plan or speaks against going on.
+    pub(super) async fn prepare(&mut self, unit: Unit) -> Result<Work, Diagnostic> {
+        let context = self.context;
+        let settings =
+            settings(&context.provider, &self.plan, self.role_configured).ok_or_else(|| {
+                Diagnostic::provider_bug("A migration is applied with unknown arguments.")
+            })?;
+        let role = self.plan.role_arn.known().cloned();
+        let known = self.prior.as_ref();
+        let known = known.and_then(|prior| prior.association_id.as_deref());
+        let mut reality = Box::pin(look(context, &unit, role.as_deref(), known, Freshness::Now))
+            .await
+            .map_err(|blind| blind_at_apply(&unit, blind))?;
+        reality.cluster = readiness::settled(context, &unit.cluster).await?;
+        self.refuse_what_moved(&reality, &unit, &settings)?;
+        let mut findings = reality.findings(&settings);
+        let before = self.prior.as_ref().map_or(Phase::NotStarted, phase_of);
+        let target = self
+            .plan
+            .phase
+            .as_deref()
+            .and_then(|phase| phase.parse().ok())
+            .unwrap_or_else(|| {
+                plan::target(
+                    &settings,
+                    Left::of(&reality),
+                    soak(&self.plan) < self.timeout,
+                )
+            });
+        // A change that does not take the migration any further needs no further check of what is done already.
+        if target <= before && (target < Phase::Retired || self.has_retired()) {
+            findings.clear();
+        }
+        self.refuse_other_role(&reality)?;
+        let mut stop = Diagnostics::new();
+        stop_for(&unit, &self.plan, &findings, &mut stop);
+        if let Some(diagnostic) = stop.iter().next() {
+            return Err(diagnostic.clone());
+        }
+        let info = match &reality.role {
+            RoleFacts::Found(role) => role.clone(),
+            other => {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "The role of the {} cannot be used ({}), so nothing was changed.",
+                        unit.inside(),
+                        other.arn().unwrap_or("none is named")
+                    ),
+                )
+                .at("role_arn"));
+            }
+        };
+        let principal = context
+            .provider
+            .service_principal()
+            .into_known()
+            .ok_or_else(|| {
+                Diagnostic::provider_bug("The service principal is not known at apply time.")
+            })?;
+        let grant = reality.grant(&settings, &principal).ok_or_else(|| {
+            Diagnostic::error(
+                MIGRATING,
+                format!(
+                    "EKS gives the cluster {:?} the ARN {:?}, which is not one of a cluster.",
+                    unit.cluster, reality.cluster.cluster.arn
+                ),
+            )
+        })?;
+        let api = context
+            .provider
+            .kubernetes_api(&context.cancel, &unit.cluster)
+            .await
+            .map_err(|error| {
+                error.into_diagnostic(
+                    MIGRATING,
+                    &format!(
+                        "The Kubernetes API of the cluster {:?} cannot be used.",
+                        unit.cluster
+                    ),
+                    "",
+                )
+            })?;
+        let (blockers, warnings) = finding_models(&reality.findings(&settings));
+        let plan = &mut self.plan;
+        fill(&mut plan.id, || unit.id());
+        fill(&mut plan.role_arn, || info.arn.clone());
+        fill(&mut plan.cluster_arn, || {
+            reality.cluster.cluster.arn.clone()
+        });
+        if plan.issuer.is_unknown() {
+            plan.issuer = Attr::from(reality.subject().map(|subject| subject.issuer.name()));
+        }
+        fill(&mut plan.blockers, || blockers);
+        fill(&mut plan.warnings, || warnings);
+        fill(&mut plan.trust_policy_before, || {
+            original_trust(&reality, &grant, &info.assume_role_policy)
+        });
+        Ok(Work {
+            role_name: info.name.clone(),
+            unit,
+            settings,
+            reality,
+            api,
+            grant,
+            target,
+        })
+    }
+
+    /// Stops if the plan was made of something else than what is there now.
+    pub(super) fn refuse_what_moved(
+        &self,
+        reality: &Reality,
+        unit: &Unit,
+        settings: &Settings,
+    ) -> Result<(), Diagnostic> {
+        let mut moved = Vec::new();
+        let planned = self
+            .private
+            .get(ANNOTATION)
+            .and_then(|value| value.as_str());
+        if let (Some(planned), Some(annotation)) = (
+            planned,
+            reality
+                .service_account()
+                .and_then(|account| account.role_arn()),
+        ) && planned != annotation
+        {
+            moved.push(format!(
+                "the annotation eks.amazonaws.com/role-arn: planned with {planned}, now {annotation}"
+            ));
+        }
+        if let (None, Some(planned), Some(document)) = (
+            &self.prior,
+            self.plan.trust_policy_before.as_deref(),
+            reality.trust(),
+        ) && let Ok(before) = Document::parse(planned)
+            && !settings.verify_trust
+            && reality.breadcrumb.is_none()
+            && !same_but_for_migrations(&before, &document, reality.subject().as_ref())
+        {
+            moved.push(format!(
+                "the trust policy of {}: planned with {planned}, now {}",
+                reality.role.arn().unwrap_or_default(),
+                document.to_json()
+            ));
+        }
+        if let Some(planned) = self.plan.association_id.as_deref()
+            && reality
+                .association
+                .as_ref()
+                .is_none_or(|association| association.id != planned)
+        {
+            moved.push(format!("the association {planned}, which is gone"));
+        }
+        if moved.is_empty() {
+            return Ok(());
+        }
+        Err(Diagnostic::error(
+            "Reality moved between plan and apply",
+            format!(
+                "For the {}, this has changed since the plan was made:\n  - {}\n\nNothing was done. Plan again, and look at the \
+                 new plan.",
+                unit.inside(),
+                moved.join("\n  - ")
+            ),
+        ))
+    }
+
+    /// Puts back what was retired and is no longer to be.
+    pub(super) async fn forgive(&mut self, work: &Work) -> Result<(), Diagnostic> {
+        // By what is noted on the service account, however it got there: by an apply that stopped half-way, or before an
+        // import.
+        let Some(breadcrumb) = work.reality.breadcrumb.clone() else {
+            return Ok(());
+        };
+        if breadcrumb.trust_policy.is_some()
+            && !work.settings.retire_trust
+            && !work.settings.verify_trust
+        {
+            backward::restore_trust(self.context, &work.reality, &self.plan).await?;
+        }
+        if !breadcrumb.annotations.is_empty() && !work.settings.retire_annotation {
+            backward::restore_annotations(self.context, &work.api, &work.reality, self.diagnostics)
+                .await?;
+            if let (Some(noted), true) = (breadcrumb.trust_policy, work.settings.retire_trust) {
+                service_account::note_trust(
+                    &self.context.cancel,
+                    &work.api,
+                    &work.unit.namespace,
+                    &work.unit.service_account,
+                    &noted,
+                )
+                .await
+                .map_err(|error| not_retired(work, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops a change of the role while the trust of the former one is retired: the way back leads through that role.
+    pub(super) fn refuse_other_role(&self, reality: &Reality) -> Result<(), Diagnostic> {
+        let changes = self
+            .prior
+            .as_ref()
+            .is_some_and(|prior| !same_arn(&prior.role_arn, &self.plan.role_arn));
+        let noted = reality
+            .breadcrumb
+            .as_ref()
+            .is_some_and(|breadcrumb| breadcrumb.trust_policy.is_some());
+        if !changes || !noted {
+            return Ok(());
+        }
+        Err(Diagnostic::error(
+            MIGRATING,
+            format!(
+                "The trust of the former role in the {} is retired, so its role cannot be changed: a rollback would lead to a role \
+                 that does not trust it. Nothing was changed.\n\nSet retire.trust = false and apply that first.",
+                reality.unit.inside()
+            ),
+        )
+        .at("role_arn"))
+    }
+
+    /// Tries, before anything is changed, what will be needed once the association exists: the cut-over must not be stuck
+    /// half-way for want of a permission.
+    pub(super) async fn rehearse(&mut self, work: &Work) -> Result<(), Diagnostic> {
+        let before = self.prior.as_ref().map_or(Phase::NotStarted, phase_of);
+        if before < Phase::Propagated {
+            let injected = injection::probe(
+                &self.context.cancel,
+                &work.api,
+                &work.unit.namespace,
+                &work.unit.service_account,
+            )
+            .await
+            .map_err(|error| {
+                error.into_diagnostic(
+                    MIGRATING,
+                    &format!(
+                        "Pods created as dry runs are to prove that the association of the {} is in effect, but they cannot be \
+                         created. Nothing was changed.",
+                        work.unit.inside()
+                    ),
+                    "",
+                )
+            })?;
+            let annotated = work
+                .reality
+                .service_account()
+                .is_some_and(|account| account.role_arn().is_some());
+            if annotated
+                && injected == Injected::Nothing
+                && work.reality.association.is_none()
+                && !ignores(&self.plan, Code::WebhookMissing)
+            {
+                return Err(Diagnostic::error(
+                    MIGRATING,
+                    format!(
+                        "{} has the role annotation, but a pod created as a dry run was given {injected}. Either the mutating \
+                         webhook of EKS (MutatingWebhookConfiguration pod-identity-webhook) does not work, for its failure policy \
+                         lets pods start without credentials, or it leaves out the pods of this namespace. Nothing was \
+                         changed.\n\nMend the webhook and apply again, or name webhook_missing in ignore_blockers if that is no \
+                         surprise.",
+                        work.unit.describe()
+                    ),
+                ));
+            }
+            if annotated
+                && work.reality.association.is_none()
+                && !matches!(injected, Injected::WebIdentity { .. })
+            {
+                self.diagnostics.warning(
+                    "New pods do not get IRSA today",
+                    format!(
+                        "{} has the role annotation, but a pod created as a dry run was given {injected}. If the webhook of the \
+                         cluster does not work, the migration will stop before any pod is restarted.",
+                        work.unit.describe()
+                    ),
+                );
+            }
+        }
+        let mut patches: Vec<(&str, &str)> = Vec::new();
+        if work.settings.restart && before < Phase::Verified {
+            patches.extend(restarted_kinds(&work.reality, |pod| {
+                !pod.credentials.is_settled()
+            }));
+        }
+        if work.target == Phase::Retired && before < Phase::Retired {
+            patches.push(("", "serviceaccounts"));
+        }
+        may_patch(self.context, &work.api, &work.unit, &patches, MIGRATING).await
+    }
+}
+
+/// The kinds that a restart of the pods in question has to patch: group and resource.
+pub(in crate::resources::irsa_migration) fn restarted_kinds(
+    reality: &Reality,
+    concerned: impl Fn(&PodFacts) -> bool,
+) -> Vec<(&'static str, &'static str)> {
+    [
+        ("Deployment", "deployments"),
+        ("StatefulSet", "statefulsets"),
+        ("DaemonSet", "daemonsets"),
+    ]
+    .into_iter()
+    .filter(|(kind, _)| {
+        reality.pods().any(|pod| {
+            pod.workload.kind == *kind
+                && !pod.terminating
+                && concerned(pod)
+                && reality.is_rolling(&pod.workload)
+        })
+    })
+    .map(|(_, resource)| ("apps", resource))
+    .collect()
+}
+
+/// Stops if one of the kinds may not be patched. Where the API does not tell, trying will.
+pub(in crate::resources::irsa_migration) async fn may_patch(
+    context: &Context<ProviderData>,
+    api: &ClusterApi,
+    unit: &Unit,
+    kinds: &[(&str, &str)],
+    summary: &str,
+) -> Result<(), Diagnostic> {
+    for (group, resource) in kinds {
+        let namespace = Some(unit.namespace.as_str());
+        match api
+            .can(&context.cancel, "patch", group, resource, namespace)
+            .await
+        {
+            Ok(false) => {
+                return Err(Diagnostic::error(
+                    summary,
+                    format!(
+                        "For the {}, {resource} will have to be patched, but the provider may not do that in the namespace {:?}. \
+                         Nothing was changed.\n\nAllow it in a Role:\n\n  - apiGroups: [{group:?}]\n    resources: \
+                         [{resource:?}]\n    verbs: [\"patch\"]",
+                        unit.inside(),
+                        unit.namespace
+                    ),
+                ));
+            }
+            Err(error) if error.is_cancelled() => {
+                return Err(error.into_diagnostic(summary, "Nothing was changed.", ""));
+            }
+            Ok(true) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether two trust policies differ in nothing but what migrations of other service accounts of the cluster add and take
+/// away: several instances may work on one role at a time.
+pub(in crate::resources::irsa_migration) fn same_but_for_migrations(
+    a: &Document,
+    b: &Document,
+    own: Option<&Subject>,
+) -> bool {
+    let rest = |document: &Document| {
+        let mut rest = document.clone();
+        rest.statements_mut().retain(|statement| {
+            !statement
+                .sid()
+                .is_some_and(crate::policy::grant::is_our_sid)
+        });
+        let Some(own) = own else { return rest };
+        let others: Vec<Subject> = web_identity_trusts(&rest)
+            .into_iter()
+            .chain(web_identity_trusts(a))
+            .chain(web_identity_trusts(b))
+            .filter(|trust| own.issuer.is(&trust.provider.issuer))
+            .flat_map(|trust| trust.subjects)
+            .filter(|subject| !subject.is_pattern && subject.text != own.text())
+            .filter_map(|subject| {
+                let (namespace, service_account) = subject.service_account()?;
+                Some(Subject {
+                    issuer: own.issuer.clone(),
+                    namespace: namespace.to_owned(),
+                    service_account: service_account.to_owned(),
+                })
+            })
+            .collect();
+        others
+            .iter()
+            .fold(rest, |rest, subject| subject.retire(&rest).document)
+    };
+    equivalent(&rest(a), &rest(b))
+}
+
+fn fill<T>(slot: &mut Attr<T>, value: impl FnOnce() -> T) {
+    if !slot.is_known() {
+        *slot = Attr::Known(value());
+    }
+}
