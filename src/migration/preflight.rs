@@ -213,11 +213,3 @@ fn list(items: impl IntoIterator<Item = String>) -> Option<String> {
         format!("{} and {last}", items.join(", "))
     })
 }
-
-/// With a capital first letter.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + characters.as_str()
-    })
-}

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Unit, list, sentence};
+use super::{Unit, list};
 use crate::aws::RoleInfo;
+use crate::framework::diagnostic::capitalised;
 use crate::migration::facts::{ROLE_ARN, RoleFacts, ServiceAccountFacts, wildcard};
 use crate::migration::finding::{Code, Finding};
 use crate::policy::analysis::Reason;
@@ -375,7 +376,7 @@ fn irsa(unit: &Unit<'_>, role: &RoleInfo, document: &Document, findings: &mut Ve
             patterns
                 .entry(format!(
                     "{} of the trust policy of {} trusts every service account of the cluster",
-                    sentence(&at),
+                    capitalised(&at),
                     role.arn
                 ))
                 .or_insert_with(|| "*".to_owned());
@@ -388,7 +389,7 @@ fn irsa(unit: &Unit<'_>, role: &RoleInfo, document: &Document, findings: &mut Ve
             patterns
                 .entry(format!(
                     "{} of the trust policy of {} trusts service accounts by the pattern {:?}",
-                    sentence(&at),
+                    capitalised(&at),
                     role.arn,
                     pattern.text
                 ))

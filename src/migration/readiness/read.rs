@@ -16,6 +16,7 @@ use rustls::{CertificateError, RootCertStore};
 
 use crate::aws::{AwsError, AwsErrorKind, ClusterInfo, read};
 use crate::framework::Context;
+use crate::framework::diagnostic::capitalised;
 use crate::kubernetes::{ClusterApi, KubernetesError, KubernetesErrorKind, Scope};
 use crate::policy::OidcIssuer;
 use crate::provider::ProviderData;
@@ -490,14 +491,6 @@ impl Gaps {
             })
             .collect()
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
 }
 
 fn sentence(mut text: String) -> String {

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::retry::Schedule;
 use crate::framework::Diagnostic;
+use crate::framework::diagnostic::capitalised;
 use crate::kubernetes::{ClusterApi, KubernetesError, PatchKind};
 use crate::migration::facts::{AUDIENCE, ROLE_ARN, ServiceAccountFacts};
 
@@ -187,13 +188,6 @@ impl NotChanged {
             format!("{object}\n\n{}.\n\n{next}", capitalised(&self.to_string())),
         )
     }
-}
-
-fn capitalised(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + characters.as_str()
-    })
 }
 
 /// The breadcrumb of a service account; `None` if it has none, or one that cannot be read.

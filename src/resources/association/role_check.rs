@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::aws::AwsError;
 use crate::cty::Path;
 use crate::framework::Context;
+use crate::framework::diagnostic::capitalised;
 use crate::framework::diagnostic::{Diagnostic, Severity};
 use crate::framework::model::FromValue;
 use crate::framework::resource::{ModifyPlanRequest, ModifyPlanResponse};
@@ -244,16 +245,22 @@ fn describe(plan: &Association, fault: &Fault) -> Diagnostic {
         Fault::Elsewhere(what) => format!(
             "{}.\n\nUse a role of the cluster's account as role_arn, and name the role of the other account as \
              target_role_arn.",
-            sentence(what)
+            capitalised(what)
         ),
-        Fault::Missing(what) => format!("{}. Check the ARN {arn}.", sentence(what)),
+        Fault::Missing(what) => format!("{}. Check the ARN {arn}.", capitalised(what)),
         Fault::Unreadable(what) => {
             format!("The trust policy of {arn} is not a policy document: {what}.")
         }
         Fault::Trust(reasons) => {
             let lines: Vec<String> = reasons
                 .iter()
-                .map(|reason| format!("  - {}. {}", sentence(&reason.to_string()), reason.advice()))
+                .map(|reason| {
+                    format!(
+                        "  - {}. {}",
+                        capitalised(&reason.to_string()),
+                        reason.advice()
+                    )
+                })
                 .collect();
             format!(
                 "With the trust policy of {arn}, pods of this service account can never get credentials:\n{}",
@@ -262,12 +269,4 @@ fn describe(plan: &Association, fault: &Fault) -> Diagnostic {
         }
     };
     Diagnostic::error(SUMMARY, detail).at("role_arn")
-}
-
-/// With a capital first letter.
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + characters.as_str()
-    })
 }

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cty::Path;
-use crate::framework::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::framework::diagnostic::{Diagnostic, Diagnostics, Severity, capitalised};
 use crate::framework::model::{Attr, FromValue, IntoValue};
 use crate::framework::resource::{ModifyPlanRequest, ModifyPlanResponse};
 use crate::framework::timeouts::{self, Operation, format_duration};
@@ -175,12 +175,7 @@ fn not_seen(unit: &Unit, blind: &Blind) -> Diagnostic {
 
 /// With a capital first letter and a full stop.
 fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let mut sentence: String = characters
-        .next()
-        .map(|first| first.to_uppercase().collect())
-        .unwrap_or_default();
-    sentence.push_str(characters.as_str());
+    let mut sentence = capitalised(text);
     if !sentence.ends_with('.') {
         sentence.push('.');
     }
