@@ -518,13 +518,13 @@ fn a_role_that_eks_never_accepts_is_explained() {
         }),
         ..Fault::default()
     });
-    case.config(with("timeouts { create = \"3s\" }"));
+    case.config(with("timeouts { create = \"10s\" }"));
     let error = case
         .apply_error(
             "Role cannot work with EKS Pod Identity.*Trust policy of the role provided is invalid",
         )
         .on("role_arn");
-    assert!(error.detail.contains("3s"), "{}", error.detail);
+    assert!(error.detail.contains("10s"), "{}", error.detail);
     case.expect_absent(THIS);
 }
 

@@ -30,16 +30,16 @@ resource "podidentity_irsa_migration" "this" {
   cluster_name    = "{{cluster}}"
   namespace       = "payments"
   service_account = "api"
-  propagation     = { consecutive = 2, interval = "20ms", timeout = "20s" }
+  propagation     = { consecutive = 2, interval = "20ms", timeout = "60s" }
   # more
 }
 "#;
 
 /// Restarts, patiently enough for a slow machine.
-const RESTART: &str = r#"rollout = { strategy = "restart", timeout = "30s" }"#;
+const RESTART: &str = r#"rollout = { strategy = "restart", timeout = "60s" }"#;
 
 /// Retires everything after a restart.
-const RETIRE: &str = "rollout = { strategy = \"restart\", timeout = \"30s\" }\n  retire = { annotation = true, trust = true }";
+const RETIRE: &str = "rollout = { strategy = \"restart\", timeout = \"60s\" }\n  retire = { annotation = true, trust = true }";
 
 /// The configuration with further arguments.
 fn with(more: &str) -> String {

@@ -1,8 +1,8 @@
 //! Scenario 37: the provider is killed after every single call, and another apply ends where an undisturbed one does.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -14,8 +14,13 @@ use crate::harness::Killed;
 const ROLE: &str = "payments-api";
 const APPLY: [&str; 3] = ["apply", "-json", "-auto-approve"];
 const DESTROY: [&str; 3] = ["destroy", "-json", "-auto-approve"];
-/// Sandboxes at a time.
-const THREADS: usize = 6;
+/// One command at a time is killed at its calls, by as many Terraforms as the machine can run without making each other wait.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Sandboxes at a time: most of what a run does is to wait, so two for each processor.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(2, |n| (2 * n.get()).min(6))
+}
 
 /// A Deployment and a StatefulSet on one service account; another one shares the role and must not notice anything.
 fn cluster() -> Cluster {
@@ -149,7 +154,7 @@ fn every_kill_point(command: &'static [&'static str], migrated: bool) -> (u64, u
                 Err(failure) => failures.lock().unwrap().push(failure),
             },
         );
-        for _ in 0..THREADS {
+        for _ in 0..threads() {
             scope.spawn(|| {
                 loop {
                     let call = next.fetch_add(1, Ordering::Relaxed);
@@ -310,6 +315,8 @@ fn kill_points(what: &str, command: &'static [&'static str], migrated: bool) {
     if Case::sandbox_only().is_none() {
         return;
     }
+    // A test that has failed has said so itself.
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let started = std::time::Instant::now();
     let (points, transitions) = every_kill_point(command, migrated);
     eprintln!(

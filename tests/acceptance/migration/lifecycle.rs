@@ -680,7 +680,7 @@ fn drift_pod_without_credentials() {
 #[test]
 fn an_interrupted_apply_goes_on() {
     let cluster = Cluster::plain().set("controllers", json!({"workloads": [{"kind": "Deployment", "name": "api", "when": "pod_identity", "failure": "never_ready"}]}));
-    let Some(mut case) = case(&cluster, with(&RETIRE.replace("30s", "120s"))) else {
+    let Some(mut case) = case(&cluster, with(&RETIRE.replace("60s", "120s"))) else {
         return;
     };
     let started = std::time::Instant::now();

@@ -300,10 +300,10 @@ fn s33_webhook_missing() {
 fn s33_propagation_one_by_one() {
     let cluster = Cluster::plain().set("webhook", json!({"api_servers": 3, "delay_probes": 4}));
     let more = format!(
-        "{RETIRE}\n  propagation = {{ consecutive = 6, interval = \"20ms\", timeout = \"30s\" }}"
+        "{RETIRE}\n  propagation = {{ consecutive = 6, interval = \"20ms\", timeout = \"60s\" }}"
     );
     let config = with(&more).replace(
-        "  propagation     = { consecutive = 2, interval = \"20ms\", timeout = \"20s\" }\n",
+        "  propagation     = { consecutive = 2, interval = \"20ms\", timeout = \"60s\" }\n",
         "",
     );
     let Some(mut case) = case(&cluster, config) else {
@@ -331,7 +331,10 @@ fn s33_propagation_one_by_one() {
 #[test]
 fn s33_propagation_that_never_ends() {
     let cluster = Cluster::plain().set("webhook", json!({"delay_ms": 600_000}));
-    let config = with(RESTART).replace("timeout = \"20s\"", "timeout = \"2s\"");
+    let config = with(RESTART).replace(
+        "interval = \"20ms\", timeout = \"60s\"",
+        "interval = \"20ms\", timeout = \"6s\"",
+    );
     let Some(mut case) = case(&cluster, config) else {
         return;
     };
@@ -520,7 +523,7 @@ fn s34_a_rollout_that_fails() {
         .workload("Deployment", "payments", "b", "api", 2)
         .workload("Deployment", "payments", "c", "api", 2)
         .set("controllers", json!({"workloads": [{"kind": "Deployment", "name": "b", "when": "pod_identity", "failure": "crash_loop"}]}));
-    let Some(mut case) = case(&cluster, with(&RETIRE.replace("30s", "3s"))) else {
+    let Some(mut case) = case(&cluster, with(&RETIRE.replace("60s", "6s"))) else {
         return;
     };
     let _ = case.apply_error("Deployment.*b").anywhere();

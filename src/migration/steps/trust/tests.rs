@@ -478,7 +478,7 @@ async fn verifying_waits_for_somebody_else_and_then_says_what_is_missing() {
     let sandbox = sandbox(&plain());
     let context = context(&sandbox).await;
     let wanted = grant_for("api");
-    let error = verify(&context, "payments", &wanted, Duration::from_secs(1))
+    let error = verify(&context, "payments", &wanted, Duration::from_secs(5))
         .await
         .unwrap_err();
     assert_eq!(error.summary, NOT_TRUSTED);
