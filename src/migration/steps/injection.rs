@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::retry::human_duration;
 use crate::framework::Diagnostic;
 use crate::kubernetes::{ClusterApi, KubernetesError, KubernetesErrorKind};
+use crate::migration::steps::until_next_look;
 
 /// Name of the probe's only container.
 const CONTAINER: &str = "probe";
@@ -31,6 +32,8 @@ const CONTAINER: &str = "probe";
 const IMAGE: &str = "registry.k8s.io/pause:3.10";
 /// How often a wait says what it waits for.
 const PROGRESS: Duration = Duration::from_secs(30);
+/// How long a question may take at least, even if it is asked at the deadline.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// How much has to be seen until a change counts as in effect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -310,7 +313,7 @@ where
         let answer = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(NotProven::Cancelled),
-            answer = tokio::time::timeout_at(deadline, ask()) => answer,
+            answer = tokio::time::timeout_at(deadline.max(Instant::now() + ANSWER), ask()) => answer,
         };
         match answer {
             Ok(Ok(injected)) => {
@@ -345,7 +348,7 @@ where
             Err(_) => {}
         }
         let now = Instant::now();
-        if now + propagation.interval >= deadline {
+        let Some(pause) = until_next_look(propagation.interval, deadline) else {
             return Err(unavailable.map_or_else(
                 || NotProven::TimedOut {
                     expected: expected.clone(),
@@ -357,7 +360,7 @@ where
                 },
                 NotProven::Failed,
             ));
-        }
+        };
         if now - told >= PROGRESS {
             told = now;
             tracing::info!(
@@ -368,7 +371,7 @@ where
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(NotProven::Cancelled),
-            () = tokio::time::sleep(propagation.interval) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
@@ -612,12 +615,12 @@ mod tests {
     async fn gives_up_after_the_timeout_and_says_what_was_seen() {
         let start = Instant::now();
         let error = run(vec![Ok(irsa())], &SOON).await.unwrap_err();
-        assert_eq!(start.elapsed(), Duration::from_secs(58));
+        assert_eq!(start.elapsed(), SOON.timeout);
         let NotProven::TimedOut {
             last,
             in_a_row: 0,
             consecutive: 3,
-            asked: 30,
+            asked: 31,
             ..
         } = &error
         else {
@@ -628,7 +631,7 @@ mod tests {
         for part in [
             "O.",
             "for 1m",
-            "30 dry-run pods would have got IRSA",
+            "31 dry-run pods would have got IRSA",
             ROLE,
             "webhook",
             "N.",
@@ -649,6 +652,35 @@ mod tests {
 
         let error = run(vec![Err(refused(KubernetesErrorKind::Unavailable))], &SOON).await;
         assert!(matches!(error, Err(NotProven::Failed(_))), "{error:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_question_is_at_the_deadline() {
+        // In effect from second 29 on, of 30; questions come every four seconds.
+        let soon = Propagation {
+            consecutive: 1,
+            interval: Duration::from_secs(4),
+            timeout: Duration::from_secs(30),
+        };
+        let start = Instant::now();
+        let proof = prove(
+            &CancellationToken::new(),
+            "a/b",
+            &Expected::PodIdentity,
+            &soon,
+            || async move {
+                // An answer takes a moment, also at the deadline.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok(if start.elapsed() >= Duration::from_secs(29) {
+                    Injected::PodIdentity
+                } else {
+                    irsa()
+                })
+            },
+        )
+        .await
+        .unwrap();
+        assert_eq!(proof.waited, Duration::from_millis(30_010));
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,6 +28,7 @@ use crate::framework::{Context, Diagnostic};
 use crate::kubernetes::{ClusterApi, KubernetesError, KubernetesErrorKind};
 use crate::migration::facts::{NamespaceFacts, PodCredentials, Restart, WorkloadId};
 use crate::migration::gather;
+use crate::migration::steps::until_next_look;
 use crate::provider::ProviderData;
 
 use gate::Gate;
@@ -675,10 +676,10 @@ impl Run<'_> {
             if error.is_cancelled() {
                 return Err(cancelled());
             }
-            let pause = LOOKS.jittered(look);
-            if !is_passing(&error) || Instant::now() + pause >= deadline {
+            let pause = until_next_look(LOOKS.jittered(look), deadline);
+            let Some(pause) = pause.filter(|_| is_passing(&error)) else {
                 return Err(api_cause(Some(id), error));
-            }
+            };
             tracing::info!(%error, "the workload could not be seen; looking again");
             self.sleep(pause).await.map_err(|()| cancelled())?;
         }
@@ -749,9 +750,9 @@ impl Run<'_> {
                 }
                 Err(error) => return Err(api_cause(Some(id), error)),
             }
-            let pause = LOOKS.jittered(look);
             let now = Instant::now();
-            if stuck || now + pause >= deadline {
+            let pause = until_next_look(LOOKS.jittered(look), deadline);
+            let Some(pause) = pause.filter(|_| !stuck) else {
                 let pods = self.diagnose(id).await;
                 return Err(Cause::NotReady {
                     workload: id.clone(),
@@ -764,7 +765,7 @@ impl Run<'_> {
                     },
                     restarted,
                 });
-            }
+            };
             if now - told >= PROGRESS {
                 told = now;
                 tracing::info!(

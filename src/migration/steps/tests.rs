@@ -93,6 +93,18 @@ const QUICK: Propagation = Propagation {
 
 mod rollout;
 
+#[tokio::test(start_paused = true)]
+async fn the_last_look_is_at_the_deadline() {
+    let pause = Duration::from_secs(4);
+    let start = tokio::time::Instant::now();
+    let mut looks = vec![0];
+    while let Some(pause) = super::until_next_look(pause, start + Duration::from_secs(10)) {
+        tokio::time::sleep(pause).await;
+        looks.push(start.elapsed().as_secs());
+    }
+    assert_eq!(looks, [0, 4, 8, 10]);
+}
+
 mod injection_tests {
     use super::*;
 
@@ -112,9 +124,10 @@ mod injection_tests {
     #[tokio::test]
     async fn waits_until_every_api_server_knows() {
         for webhook in [
-            json!({"delay_ms": 300}),
-            json!({"api_servers": 3, "delay_ms": 300}),
+            json!({"delay_probes": 6}),
             json!({"api_servers": 3, "delay_probes": 9}),
+            // Long enough for more than five questions on a busy machine.
+            json!({"api_servers": 3, "delay_ms": 2000}),
         ] {
             let (sandbox, api) = world(json!({"webhook": webhook})).await;
             let irsa = Injected::WebIdentity {
@@ -163,8 +176,10 @@ mod injection_tests {
     async fn a_webhook_that_is_down_is_not_a_proof() {
         let (sandbox, api) = world(json!({"webhook": {"down": true}})).await;
         associate(&sandbox);
+        // The first call of a client is slow.
+        probe(&api, "orders", "api").await.unwrap();
         let soon = Propagation {
-            timeout: Duration::from_millis(100),
+            timeout: Duration::from_millis(500),
             ..QUICK
         };
         let error = wait(&api, &Expected::PodIdentity, &soon).await.unwrap_err();

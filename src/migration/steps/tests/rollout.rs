@@ -502,9 +502,9 @@ async fn what_happens_after_a_restart_is_not_its_failure() {
     to_pod_identity(&context, &QUICK).await.unwrap();
     spoil_a_pod(&sandbox, "web", "crash_loop");
     let start = Instant::now();
-    let report = to_pod_identity(&context, &SHORT).await.unwrap();
+    let report = to_pod_identity(&context, &QUICK).await.unwrap();
     assert_eq!(report.already_right, ids(&["Deployment/web"]));
-    assert!(start.elapsed() < SHORT.timeout);
+    assert!(start.elapsed() < QUICK.timeout / 3);
 
     // Somebody else's rollout, which does not come to an end.
     let patch = json!({"spec": {"template": {"metadata": {"annotations": {"own": "other"}}}}});
@@ -600,10 +600,10 @@ async fn one_workload_of_a_namespace_at_a_time() {
     associate(&sandbox);
     associate_account(&sandbox, "web");
     // Longer together than one of them may take.
-    seed(&sandbox, json!({"controllers": {"ready_ms": 300}}));
+    seed(&sandbox, json!({"controllers": {"ready_ms": 100}}));
     let rollout = Rollout {
-        timeout: Duration::from_secs(3),
-        pause: Duration::from_millis(600),
+        timeout: Duration::from_secs(6),
+        pause: Duration::from_secs(3),
     };
     let context = context(&data);
     let done = std::sync::atomic::AtomicBool::new(false);
@@ -646,7 +646,7 @@ async fn after_a_failure_nothing_else_of_the_namespace_is_restarted() {
     let third = context(&data);
     // Who waits for a turn can be stopped; who is not stopped waits longer than a restart may take, and then does nothing.
     let long = Rollout {
-        timeout: Duration::from_secs(2),
+        timeout: Duration::from_secs(10),
         ..QUICK
     };
     let (failed, held, cancelled) = tokio::join!(
@@ -667,7 +667,7 @@ async fn after_a_failure_nothing_else_of_the_namespace_is_restarted() {
                 third.cancel.cancel();
             };
             let (result, ()) = tokio::join!(other_to_pod_identity(&third, &SHORT), stop);
-            assert!(start.elapsed() < Duration::from_secs(1));
+            assert!(start.elapsed() < long.timeout / 2);
             result
         }
     );
