@@ -43,6 +43,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::UnixStream,
     process::{Child, ChildStdout, Command},
+    task::JoinHandle,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
@@ -59,8 +60,8 @@ const COOKIE: &str = "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca
 /// Runs the named behaviour of [`child_process`]: `serve` or `debug`.
 const CHILD: &str = "PODIDENTITY_TEST_CHILD";
 
-/// What core waits after Shutdown before it kills the process.
-const EXIT_TIME: Duration = Duration::from_secs(2);
+/// Time to end in. Core waits two seconds after Shutdown, but has the machine to itself more often than a test.
+const EXIT_TIME: Duration = Duration::from_secs(10);
 
 /// No step takes this long; a test that hangs should say where.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -151,6 +152,8 @@ impl Provider for TestProvider {
 struct Plugin {
     process: Child,
     stdout: BufReader<ChildStdout>,
+    /// What it writes to stderr, read all along, so that a full pipe does not hold it up.
+    stderr: JoinHandle<String>,
     fields: Vec<String>,
     /// Parent of its socket's directory.
     socket_dir: tempfile::TempDir,
@@ -171,6 +174,12 @@ impl Plugin {
         }
         let mut process = command.spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut pipe = process.stderr.take().unwrap();
+        let stderr = tokio::spawn(async move {
+            let mut text = String::new();
+            pipe.read_to_string(&mut text).await.unwrap();
+            text
+        });
         let line = loop {
             let mut line = String::new();
             let read = timeout(PATIENCE, stdout.read_line(&mut line))
@@ -187,6 +196,7 @@ impl Plugin {
         Self {
             process,
             stdout,
+            stderr,
             fields: line.split('|').map(ToOwned::to_owned).collect(),
             socket_dir,
         }
@@ -232,22 +242,20 @@ impl Plugin {
         assert!(status.unwrap().success(), "{kill}");
     }
 
-    /// Waits for the exit as long as core does. Gives the status, and what was on stdout after the handshake line.
+    /// Waits for the exit. Gives the status, and what was on stdout after the handshake line.
     async fn exit(&mut self) -> (ExitStatus, String) {
         let status = timeout(EXIT_TIME, self.process.wait())
             .await
-            .expect("the process is still there two seconds later")
+            .expect("the process does not end")
             .unwrap();
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).await.unwrap();
         (status, rest)
     }
 
+    /// All it wrote to stderr, once it has ended.
     async fn stderr(&mut self) -> String {
-        let mut text = String::new();
-        let mut stderr = self.process.stderr.take().unwrap();
-        stderr.read_to_string(&mut text).await.unwrap();
-        text
+        timeout(PATIENCE, &mut self.stderr).await.unwrap().unwrap()
     }
 
     /// Paths left in the socket's parent directory.

@@ -340,11 +340,7 @@ mod tests {
 
     #[tokio::test]
     async fn tls_is_set_up_only_for_https() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let (_taken, address) = crate::provider::tests::refusing_address();
         let connector = LazyConnector {
             shared: Arc::new(Shared {
                 settings: HttpSettings::default(),
@@ -355,7 +351,7 @@ mod tests {
             tls: [const { OnceLock::new() }; 2],
         };
         for (scheme, set_up) in [("http", false), ("https", true)] {
-            let request = HttpRequest::get(format!("{scheme}://127.0.0.1:{port}/")).unwrap();
+            let request = HttpRequest::get(format!("{scheme}://{address}/")).unwrap();
             assert!(
                 connector.call(request).await.is_err(),
                 "nothing listens there"

@@ -101,6 +101,14 @@ pub(crate) async fn configure(
     (data, diagnostics)
 }
 
+/// An address where connections are refused for as long as the socket lives: it is taken, and nobody listens.
+pub(crate) fn refusing_address() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 /// A provider that talks to `sandbox`.
 pub(crate) async fn data_for(sandbox: &Sandbox, entries: &[(&str, Value)]) -> Arc<ProviderData> {
     let (data, diagnostics) =

@@ -529,25 +529,18 @@ fn an_answer_on_the_wire_is_awaited_when_interrupted() {
     };
     case.fault(Fault {
         operation: Some("CreateAddon".into()),
-        latency_ms: 3_000,
+        hold: true,
         ..Fault::default()
     });
     case.config(BASIC);
     let running = case.start_apply();
-    case.wait_until("the add-on is being created", |case| {
-        case.calls().contains_key("eks:CreateAddon")
-    });
-    running.interrupt();
-    let outcome = running.wait();
-    if addon(&case).is_some() {
-        assert!(
-            case.state().attributes(THIS).is_some(),
-            "EKS has it, the state not: {}",
-            outcome.report()
-        );
-    } else {
-        case.expect_absent(THIS);
-    }
+    let outcome = case.interrupt_while_held(running);
+    assert!(addon(&case).is_some(), "{}", outcome.report());
+    assert!(
+        case.state().attributes(THIS).is_some(),
+        "EKS has it, the state not: {}",
+        outcome.report()
+    );
 }
 
 #[test]

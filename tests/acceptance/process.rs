@@ -17,22 +17,17 @@ fn an_interrupted_write_is_not_abandoned() {
     };
     case.fault(Fault {
         operation: Some("CreateRole".into()),
-        latency_ms: 1_500,
+        hold: true,
         ..Fault::default()
     });
     case.config("resource \"podidentity_role\" \"this\" {\n  name = \"{{name}}\"\n}\n");
     let running = case.start_apply();
-    case.wait_until("the role is being created", |case| {
-        case.calls().contains_key("iam:CreateRole")
-    });
-    running.interrupt();
-    let outcome = running.wait();
+    let outcome = case.interrupt_while_held(running);
     assert!(
         case.state().attributes("podidentity_role.this").is_some(),
         "{}",
         outcome.report()
     );
-    case.sandbox().clear_faults();
     case.destroy();
     assert_eq!(case.calls().get("iam:DeleteRole"), Some(&1));
 }

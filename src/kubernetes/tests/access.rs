@@ -73,9 +73,22 @@ impl Files {
     /// A script that can be run.
     #[cfg(unix)]
     pub(super) fn script(&self, name: &str, contents: &str) -> PathBuf {
-        use std::os::unix::fs::PermissionsExt as _;
-        let path = self.write(name, &format!("#!/bin/sh\n{contents}\n"));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: what this one has open for writing, a process that another test starts meanwhile
+        // would have open as well, and what is open for writing cannot be run.
+        let source = self.write(
+            &format!("{name}.source"),
+            &format!("#!/bin/sh\n{contents}\n"),
+        );
+        let path = self.0.path().join(name);
+        let status = std::process::Command::new("sh")
+            .args([
+                "-c",
+                "rm -f \"$2\" && cp \"$1\" \"$2\" && chmod +x \"$2\"",
+                "sh",
+            ])
+            .args([&source, &path])
+            .status();
+        assert!(status.unwrap().success(), "{name}");
         path
     }
 
@@ -379,15 +392,11 @@ async fn only_the_clusters_own_certificate_is_accepted() {
     ] {
         let api = with_block(&sandbox, &block).await.unwrap();
         sandbox.clear_requests();
-        let start = Instant::now();
         let error = account(&api).await.unwrap_err();
         assert_eq!(error.kind(), KubernetesErrorKind::Configuration, "{name}");
-        assert!(
-            start.elapsed() < Duration::from_secs(2),
-            "{name}: no retries"
-        );
         assert!(operations(&sandbox).is_empty(), "{name}");
         let detail = error.into_diagnostic("s", "", "").detail;
+        assert!(!detail.contains("attempts"), "{name}: {detail}");
         assert!(
             detail.contains("invalid peer certificate"),
             "{name}: {detail}"
@@ -446,14 +455,10 @@ async fn credentials_are_not_sent_in_the_clear() {
 #[tokio::test]
 async fn an_endpoint_that_cannot_be_reached() {
     let sandbox = with_account();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let (_taken, address) = crate::provider::tests::refusing_address();
     let data = data_for(&sandbox, &[("max_retries", 1.into())]).await;
     let block = KubernetesConfig {
-        host: Attr::Known(format!("https://127.0.0.1:{port}")),
+        host: Attr::Known(format!("https://{address}")),
         ..KubernetesConfig::default()
     };
     let found = data.cluster(&never(), "demo").await;
@@ -461,11 +466,7 @@ async fn an_endpoint_that_cannot_be_reached() {
     let error = account(&api).await.unwrap_err();
     assert_eq!(error.kind(), KubernetesErrorKind::Unavailable);
     let detail = error.into_diagnostic("s", "", "").detail;
-    for part in [
-        &*format!("https://127.0.0.1:{port}"),
-        "private",
-        "proxy_url",
-    ] {
+    for part in [&*format!("https://{address}"), "private", "proxy_url"] {
         assert!(detail.contains(part), "{part}: {detail}");
     }
 }

@@ -60,6 +60,21 @@ impl Case {
     }
 }
 
+impl Case {
+    /// Interrupts a command while the sandbox withholds the answer to one of its calls, and lets the answer go once the
+    /// provider has had time to hear of the interruption. Faults are gone afterwards.
+    #[track_caller]
+    pub(crate) fn interrupt_while_held(&mut self, running: Running) -> Outcome {
+        self.wait_until("an answer is withheld", |case| {
+            case.sandbox().requests().iter().any(|entry| entry.held)
+        });
+        running.interrupt();
+        std::thread::sleep(Duration::from_secs(2));
+        self.sandbox().clear_faults();
+        running.wait()
+    }
+}
+
 impl Running {
     /// Kills every provider process under this Terraform with SIGKILL. False if there is none.
     pub(crate) fn kill_provider(&self) -> bool {

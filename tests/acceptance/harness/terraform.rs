@@ -86,12 +86,12 @@ pub(crate) fn provider_directory() -> &'static Path {
     })
 }
 
-/// Earlier runs' directories hold on to binaries that are gone everywhere else. No run takes an hour.
+/// Earlier runs' directories hold on to binaries that are gone everywhere else. No run takes a day.
 fn forget_old_binaries(directory: &Path) {
     let others = directory.parent().map(fs::read_dir);
     for other in others.into_iter().flatten().flatten().flatten() {
         let age = other.metadata().and_then(|metadata| metadata.modified());
-        if age.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() > 3_600)) {
+        if age.is_ok_and(|time| time.elapsed().is_ok_and(|age| age.as_secs() > 86_400)) {
             let _ = fs::remove_dir_all(other.path());
         }
     }
@@ -128,7 +128,8 @@ impl Workspace {
             directory,
             environment: BTreeMap::new(),
         };
-        // Only what a process needs to run: no setting of the person at the keyboard decides a test.
+        // Only what a process needs to run: no setting of the person at the keyboard decides a test, and no log that is
+        // meant for other runs of Terraform slows them all down.
         for name in [
             "PATH",
             "TMPDIR",
@@ -136,12 +137,14 @@ impl Workspace {
             "TMP",
             "SystemRoot",
             "LLVM_PROFILE_FILE",
-            "TF_LOG",
-            "TF_LOG_PATH",
-            "TF_LOG_PROVIDER",
         ] {
             if let Some(value) = env::var_os(name) {
                 workspace.environment.insert(name.to_owned(), value);
+            }
+        }
+        for name in ["TF_LOG", "TF_LOG_PATH", "TF_LOG_PROVIDER"] {
+            if let Some(value) = env::var_os(format!("PODIDENTITY_{name}")) {
+                workspace.set(name, value);
             }
         }
         let home = workspace.path().join("home");

@@ -327,16 +327,12 @@ fn an_interrupted_create_leaves_the_role_in_the_state() {
         return;
     };
     case.fault(Fault {
-        latency_ms: 2_000,
+        hold: true,
         ..first("CreateRole")
     });
     case.config(full()).clear_calls();
     let running = case.start_apply();
-    case.wait_until("the create is under way", |case| {
-        case.calls().contains_key("iam:CreateRole")
-    });
-    running.interrupt();
-    let outcome = running.wait();
+    let outcome = case.interrupt_while_held(running);
     assert_eq!(outcome.code, 1, "{}", outcome.report());
     case.expect_attribute(THIS, "id", "{{name}}")
         .expect_attribute(THIS, "policy_arns", json!([]));

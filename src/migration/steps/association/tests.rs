@@ -264,7 +264,7 @@ async fn role_and_trust_are_waited_for() {
     let error = create(&context, &wanted(), Duration::from_secs(2))
         .await
         .unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(4));
+    assert!(began.elapsed() < Duration::from_secs(20));
     for part in [
         "Nothing was taken away",
         "does no harm",
