@@ -380,6 +380,23 @@ impl Subject {
         result
     }
 
+    /// Whether what [`retire`](Self::retire) took from `before` is missing from `current`. Once somebody has let the subject in since, in whatever way, it is not: theirs is
+    /// the newer word, and may be stricter on purpose.
+    pub fn is_missing(
+        &self,
+        before: &Document,
+        current: &Document,
+        audience: Option<&str>,
+    ) -> bool {
+        let retired = self.retire(before);
+        if retired.removed.is_empty() {
+            return false;
+        }
+        // What could not be taken away lets the subject in all the time.
+        let now = self.access(current, audience);
+        now == Access::NotAllowed || now == self.access(&retired.document, audience)
+    }
+
     /// A statement that trusts what the statement of `before` at `index` trusts for this subject, and nobody else.
     fn reduced(&self, before: &Document, index: usize) -> Statement {
         let mut statement = before.statements()[index].clone();

@@ -6,10 +6,12 @@
 //! | `reality` | what is there |
 //! | `plan` | what a plan shows |
 //! | `forward`, `backward` | the two ways |
+//! | `ours` | what of trust policies is a migration's |
 //! | `this_run` | what operations of one run must know of each other |
 
 mod backward;
 mod forward;
+mod ours;
 mod plan;
 mod reality;
 mod schema;
@@ -330,7 +332,7 @@ async fn read(
             }
             if !state.trust_policy_before.is_known() {
                 state.trust_policy_before =
-                    Attr::Known(forward::original_trust(&reality, grant, text));
+                    Attr::Known(ours::original_trust(&reality, grant, text));
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::framework::Diagnostic;
 use crate::framework::diagnostic::capitalised;
 use crate::kubernetes::{ClusterApi, KubernetesError, PatchKind};
 use crate::migration::facts::{AUDIENCE, ROLE_ARN, ServiceAccountFacts};
+use crate::policy::equivalent_arns;
 
 /// Key of the annotation that keeps what a migration took away.
 pub const BREADCRUMB: &str = "terraform-provider-podidentity/irsa-migration";
@@ -38,9 +39,12 @@ pub struct Breadcrumb {
     /// Annotations by key, as they were.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// The role's trust policy before the OIDC subject was removed, if that was going to be.
+    /// A role's trust policy before the OIDC subject was removed, if that was going to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust_policy: Option<String>,
+    /// ARN of the role that has this trust policy. Breadcrumbs of earlier versions do not say it.
+    #[serde(default, rename = "role_arn", skip_serializing_if = "Option::is_none")]
+    pub trusting_role_arn: Option<String>,
 }
 
 impl Breadcrumb {
@@ -48,6 +52,20 @@ impl Breadcrumb {
     #[must_use]
     pub fn role_arn(&self) -> Option<&str> {
         self.annotations.get(ROLE_ARN).map(String::as_str)
+    }
+
+    /// The noted trust policy, if it is that of this role. One without a role counts as this one's.
+    #[must_use]
+    pub fn trust_policy_of(&self, role_arn: &str) -> Option<&str> {
+        let of_another = self
+            .trusting_role_arn
+            .as_deref()
+            .is_some_and(|noted| !equivalent_arns(noted, role_arn));
+        self.trust_policy.as_deref().filter(|_| !of_another)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.annotations.is_empty() && self.trust_policy.is_none()
     }
 }
 
@@ -217,7 +235,7 @@ pub async fn retire_annotations(
     .await
 }
 
-/// Keeps the role's trust policy, as it is before the OIDC subject is removed from it, in the breadcrumb. What the
+/// Keeps a role's trust policy, as it is before the OIDC subject is removed from it, in the breadcrumb. What the
 /// breadcrumb holds beside it stays.
 ///
 /// # Errors
@@ -227,17 +245,34 @@ pub async fn note_trust(
     api: &ClusterApi,
     namespace: &str,
     service_account: &str,
+    role_arn: &str,
     trust_policy: &str,
 ) -> Result<Change, NotChanged> {
     edit(cancel, api, namespace, service_account, |annotations| {
-        noted(annotations, trust_policy).map(Decision::from)
+        noted(annotations, role_arn, trust_policy).map(Decision::from)
     })
     .await
 }
 
-/// Puts back the annotations that the breadcrumb holds and removes it, with one patch. Without a breadcrumb there is nothing
-/// to do. An annotation that is there again with another value is somebody's newer word: it stays, and is among
-/// [`ServiceAccountNow::kept`].
+/// Forgets the trust policy that the breadcrumb holds, once it is put back. A breadcrumb without anything else goes.
+///
+/// # Errors
+/// See [`NotChanged`].
+pub async fn clear_trust(
+    cancel: &CancellationToken,
+    api: &ClusterApi,
+    namespace: &str,
+    service_account: &str,
+) -> Result<Change, NotChanged> {
+    edit(cancel, api, namespace, service_account, |annotations| {
+        cleared(annotations).map(Decision::from)
+    })
+    .await
+}
+
+/// Puts back the annotations that the breadcrumb holds, with one patch. Without a breadcrumb there is nothing to do. The
+/// breadcrumb goes, unless it holds a trust policy that is still to be put back: see [`clear_trust`]. An annotation that is
+/// there again with another value is somebody's newer word: it stays, and is among [`ServiceAccountNow::kept`].
 ///
 /// # Errors
 /// See [`NotChanged`].
@@ -288,25 +323,52 @@ fn retired(annotations: &Annotations, planned: Option<&str>) -> Result<Patch, No
         }
     }
     if !patch.is_empty() {
-        patch.insert(BREADCRUMB.to_owned(), written(&crumb));
+        patch.extend(kept_in(&crumb));
     }
     Ok(patch)
 }
 
-fn noted(annotations: &Annotations, trust_policy: &str) -> Result<Patch, NotChanged> {
-    let mut crumb = read(annotations)?.unwrap_or_default();
-    if crumb.trust_policy.as_deref() == Some(trust_policy) {
+fn noted(
+    annotations: &Annotations,
+    role_arn: &str,
+    trust_policy: &str,
+) -> Result<Patch, NotChanged> {
+    let crumb = read(annotations)?.unwrap_or_default();
+    let next = Breadcrumb {
+        trust_policy: Some(trust_policy.to_owned()),
+        trusting_role_arn: Some(role_arn.to_owned()),
+        annotations: crumb.annotations.clone(),
+    };
+    Ok(if next == crumb {
+        Patch::new()
+    } else {
+        kept_in(&next)
+    })
+}
+
+fn cleared(annotations: &Annotations) -> Result<Patch, NotChanged> {
+    let crumb = read(annotations)?.unwrap_or_default();
+    if crumb.trust_policy.is_none() {
         return Ok(Patch::new());
     }
-    crumb.trust_policy = Some(trust_policy.to_owned());
-    Ok(Patch::from_iter([(BREADCRUMB.to_owned(), written(&crumb))]))
+    Ok(kept_in(&Breadcrumb {
+        annotations: crumb.annotations,
+        ..Breadcrumb::default()
+    }))
 }
 
 fn restored(annotations: &Annotations) -> Result<Decision, NotChanged> {
     let Some(crumb) = read(annotations)? else {
         return Ok(Decision::default());
     };
-    let mut patch = Patch::from_iter([(BREADCRUMB.to_owned(), Json::Null)]);
+    let rest = Breadcrumb {
+        annotations: BTreeMap::new(),
+        ..crumb.clone()
+    };
+    if rest == crumb && !rest.is_empty() {
+        return Ok(Decision::default());
+    }
+    let mut patch = kept_in(&rest);
     let mut kept = Vec::new();
     for (key, value) in crumb.annotations {
         match annotations.get(&key) {
@@ -334,8 +396,14 @@ fn read(annotations: &Annotations) -> Result<Option<Breadcrumb>, NotChanged> {
         })
 }
 
-fn written(crumb: &Breadcrumb) -> Json {
-    json!(crumb).to_string().into()
+/// The patch that writes the breadcrumb, or removes it if nothing is in it.
+fn kept_in(crumb: &Breadcrumb) -> Patch {
+    let value = if crumb.is_empty() {
+        Json::Null
+    } else {
+        json!(crumb).to_string().into()
+    };
+    Patch::from_iter([(BREADCRUMB.to_owned(), value)])
 }
 
 /// Reads, decides and patches until nobody else wrote in between.
@@ -441,7 +509,10 @@ mod tests {
         ];
         for before in cases {
             let planned = before.get(ROLE_ARN).map(String::as_str);
-            let noted = apply(before.clone(), noted(&before, "{\"Version\":1}").unwrap());
+            let noted = apply(
+                before.clone(),
+                noted(&before, ROLE, "{\"Version\":1}").unwrap(),
+            );
             let retired_ = apply(noted.clone(), retired(&noted, planned).unwrap());
             assert!(!retired_.contains_key(ROLE_ARN) && !retired_.contains_key(AUDIENCE));
             for (key, value) in &before {
@@ -457,9 +528,22 @@ mod tests {
             assert_eq!(crumb.annotations.get(ROLE_ARN), before.get(ROLE_ARN));
             // Once more is nothing.
             assert_eq!(retired(&retired_, planned).unwrap(), Patch::new());
+            // The trust policy is kept until it is put back, too; either may be first.
             let restored_ = apply(retired_.clone(), restored(&retired_).unwrap().patch);
-            assert_eq!(restored_, before);
             assert_eq!(restored(&restored_).unwrap().patch, Patch::new());
+            let crumb = read(&restored_).unwrap().unwrap();
+            assert_eq!(crumb.trust_policy.as_deref(), Some("{\"Version\":1}"));
+            let restored_ = apply(restored_.clone(), cleared(&restored_).unwrap());
+            assert_eq!(restored_, before);
+            let cleared_ = apply(retired_.clone(), cleared(&retired_).unwrap());
+            let crumb = read(&cleared_).unwrap();
+            assert!(crumb.is_none_or(|crumb| crumb.trust_policy.is_none()
+                && crumb.trusting_role_arn.is_none()
+                && !crumb.annotations.is_empty()));
+            let cleared_ = apply(cleared_.clone(), restored(&cleared_).unwrap().patch);
+            assert_eq!(cleared_, before);
+            assert_eq!(restored(&cleared_).unwrap().patch, Patch::new());
+            assert_eq!(cleared(&cleared_).unwrap(), Patch::new());
         }
     }
 
@@ -476,6 +560,22 @@ mod tests {
         let crumb = read(&after).unwrap().unwrap();
         assert_eq!(crumb.trust_policy.as_deref(), Some("{}"));
         assert_eq!(crumb.annotations.len(), 2);
+    }
+
+    #[test]
+    fn a_noted_trust_policy_is_that_of_one_role() {
+        let other = "arn:aws:iam::123456789012:role/other";
+        let before = annotations(&[]);
+        let first = apply(before.clone(), noted(&before, ROLE, "{}").unwrap());
+        let crumb = read(&first).unwrap().unwrap();
+        assert_eq!(crumb.trust_policy_of(ROLE), Some("{}"));
+        assert_eq!(crumb.trust_policy_of(other), None);
+        assert_eq!(noted(&first, ROLE, "{}").unwrap(), Patch::new());
+        assert_ne!(noted(&first, other, "{}").unwrap(), Patch::new());
+        // Written by an earlier version.
+        let crumb: Breadcrumb = serde_json::from_str(r#"{"trust_policy":"{}"}"#).unwrap();
+        assert_eq!(crumb.trust_policy_of(other), Some("{}"));
+        assert_eq!(Breadcrumb::default().trust_policy_of(ROLE), None);
     }
 
     #[test]
@@ -521,7 +621,8 @@ mod tests {
         for result in [
             restored(&broken).map(|decision| decision.patch),
             retired(&broken, Some(ROLE)),
-            noted(&broken, "{}"),
+            noted(&broken, ROLE, "{}"),
+            cleared(&broken),
         ] {
             assert!(
                 matches!(result, Err(NotChanged::Unreadable { .. })),

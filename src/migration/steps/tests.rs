@@ -273,7 +273,7 @@ mod service_account_tests {
         let before = account(&sandbox);
         let trust = "{\"Version\":\"2012-10-17\",\"Statement\":[]}";
 
-        let noted = service_account::note_trust(&cancel, &api, "orders", "api", trust)
+        let noted = service_account::note_trust(&cancel, &api, "orders", "api", ROLE, trust)
             .await
             .unwrap();
         assert_eq!(
@@ -317,7 +317,7 @@ mod service_account_tests {
             let again =
                 service_account::retire_annotations(&cancel, &api, "orders", "api", Some(ROLE));
             assert!(matches!(again.await.unwrap(), Change::Unchanged(_)));
-            let again = service_account::note_trust(&cancel, &api, "orders", "api", trust);
+            let again = service_account::note_trust(&cancel, &api, "orders", "api", ROLE, trust);
             assert!(matches!(again.await.unwrap(), Change::Unchanged(_)));
             assert_eq!(calls(&sandbox, "patch serviceaccounts"), 0);
         }
@@ -325,7 +325,13 @@ mod service_account_tests {
         let restored = service_account::restore_annotations(&cancel, &api, "orders", "api")
             .await
             .unwrap();
-        assert_eq!(restored.now().breadcrumb, None);
+        let crumb = restored.now().breadcrumb.clone().unwrap();
+        assert_eq!(crumb.trust_policy_of(ROLE), Some(trust));
+        assert!(crumb.annotations.is_empty());
+        let cleared = service_account::clear_trust(&cancel, &api, "orders", "api")
+            .await
+            .unwrap();
+        assert_eq!(cleared.now().breadcrumb, None);
         assert_eq!(
             without_bookkeeping(account(&sandbox)),
             without_bookkeeping(before)
@@ -383,7 +389,7 @@ mod service_account_tests {
             count: None,
             ..foreign_write(409)
         });
-        let contended = service_account::note_trust(&cancel, &api, "orders", "api", "{}");
+        let contended = service_account::note_trust(&cancel, &api, "orders", "api", ROLE, "{}");
         let stopping = async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             cancel.cancel();

@@ -19,7 +19,7 @@ use crate::policy::document::ParseError;
 use crate::policy::grant::GrantError;
 use crate::policy::irsa::Remaining;
 use crate::policy::size::{TRUST_QUOTA_DEFAULT, TRUST_QUOTA_MAX, document_size};
-use crate::policy::{Document, Grant, GrantChange, Subject};
+use crate::policy::{Document, Grant, GrantChange, Subject, Verdict, analyze};
 use crate::provider::ProviderData;
 
 pub use settle::{RoleLocks, RoleState};
@@ -213,7 +213,7 @@ pub async fn grant(
 /// With a scope wider than the service account the statement serves others too: to be called only when none is left.
 ///
 /// # Errors
-/// As [`grant`].
+/// As [`grant()`].
 pub async fn revoke(
     context: &Context<ProviderData>,
     role_name: &str,
@@ -244,19 +244,27 @@ pub async fn revoke(
 /// Ends the trust of a role in the IRSA subject of a service account, as far as that can be done exactly.
 ///
 /// To be called last: pods that still use IRSA lose their credentials. The trust policy must be kept before, for [`restore`].
+/// Whoever else writes the policy may have taken EKS Pod Identity out of it a moment ago, so the very document that is
+/// written must let it in by `grant`.
 ///
 /// # Errors
-/// As [`grant`].
+/// EKS Pod Identity would not be let in; otherwise as [`grant()`].
 pub async fn retire(
     context: &Context<ProviderData>,
     role_name: &str,
     subject: &Subject,
+    grant: &Grant,
     timeout: Duration,
 ) -> Result<Retiring, Diagnostic> {
     let settled = settled(context, role_name, timeout, |document| {
         let retired = subject.retire(document);
-        let next = (!retired.removed.is_empty()).then_some(retired.document);
-        Ok((next, retired.remaining))
+        if retired.removed.is_empty() {
+            return Ok((None, retired.remaining));
+        }
+        if !lets_in(&retired.document, grant) {
+            return Err(last_way(role_name, subject, grant));
+        }
+        Ok((Some(retired.document), retired.remaining))
     })
     .await
     .map_err(|failure| {
@@ -279,15 +287,44 @@ pub async fn retire(
     })
 }
 
-/// Puts back what [`retire`] took out of `before`. Whatever else changed since stays as it is.
+/// Whether a document lets EKS Pod Identity in for certain.
+fn lets_in(document: &Document, grant: &Grant) -> bool {
+    let covered = grant
+        .add(document)
+        .is_ok_and(|granted| !granted.change.is_ours());
+    covered && !matches!(analyze(document, &grant.pod()), Verdict::CanNeverWork(_))
+}
+
+/// The refusal to take away the only trust that works.
+fn last_way(role_name: &str, subject: &Subject, grant: &Grant) -> Diagnostic {
+    Diagnostic::error(
+        CHANGING,
+        format!(
+            "The trust policy of the IAM role {role_name:?} does not let EKS Pod Identity in for the service account {:?} in the \
+             namespace {:?} any more: something else has written it. So {} is not taken out of it, and pods have credentials \
+             by IRSA.\n\nFind what else writes this trust policy: another Terraform configuration, a controller, a script. Then \
+             run again.",
+            grant.service_account,
+            grant.namespace,
+            subject.text()
+        ),
+    )
+    .at("trust")
+}
+
+/// Puts back what [`retire`] took out of `before`, unless somebody has let the subject in again since. Whatever else changed
+/// stays as it is. A role that is gone has nothing to be put back into.
+///
+/// `audience` is that of the service account's tokens.
 ///
 /// # Errors
-/// `before` is not a policy document; otherwise as [`grant`].
+/// `before` is not a policy document; otherwise as [`grant()`].
 pub async fn restore(
     context: &Context<ProviderData>,
     role_name: &str,
     subject: &Subject,
     before: &str,
+    audience: &str,
     timeout: Duration,
 ) -> Result<Reverting, Diagnostic> {
     let saved = Document::parse(before).map_err(|error| {
@@ -301,14 +338,17 @@ pub async fn restore(
             ),
         )
     })?;
-    settled(context, role_name, timeout, |document| {
-        let next = subject.restore(&saved, document);
-        Ok(((next != *document).then_some(next), ()))
+    let settled = settled(context, role_name, timeout, |document| {
+        let next = subject
+            .is_missing(&saved, document, Some(audience))
+            .then(|| subject.restore(&saved, document));
+        Ok((next.filter(|next| next != document), ()))
     })
-    .await
-    .map(Reverting::from)
-    .map_err(|failure| {
-        describe(
+    .await;
+    match settled {
+        Ok(settled) => Ok(Reverting::from(settled)),
+        Err(Failure::Gone) => Ok(Reverting::default()),
+        Err(failure) => Err(describe(
             failure,
             role_name,
             timeout,
@@ -317,8 +357,8 @@ pub async fn restore(
                  not rolled back. Pods keep using Pod Identity.",
                 subject.text()
             ),
-        )
-    })
+        )),
+    }
 }
 
 /// For `trust.mode = "verify"`: checks that a role trusts EKS Pod Identity for a service account, whoever saw to that. A

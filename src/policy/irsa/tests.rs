@@ -655,6 +655,11 @@ proptest! {
                 prop_assert_eq!(allowed(&probe, after), allowed(&probe, &before), "{} {}\n{}\n{}", probe.text(), issuer, before.to_json(), after.to_json());
             }
         }
+        prop_assert_eq!(api.is_missing(&before, after, None), !retired.removed.is_empty());
+        // Never while the subject has more than was left to it.
+        if api.access(&before, None) == Access::Allowed && api.access(after, None) != Access::Allowed {
+            prop_assert!(!api.is_missing(&before, &before, None));
+        }
         let twice = api.retire(after);
         prop_assert_eq!(&twice.document, after);
         prop_assert!(twice.removed.is_empty());

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use std::collections::BTreeMap;
-
-use crate::aws::{AwsError, AwsErrorKind};
+use crate::aws::AwsErrorKind;
 use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::model::Attr;
 use crate::framework::{Context, Private};
@@ -18,15 +16,16 @@ use crate::migration::steps::rollout::{self, Rollout, Target};
 use crate::migration::steps::service_account::Breadcrumb;
 use crate::migration::steps::{service_account, trust};
 use crate::policy::irsa::Access;
-use crate::policy::{ClusterArn, Document, Grant, RoleArn, Scope, equivalent_arns};
+use crate::policy::{RoleArn, Scope, equivalent_arns};
 use crate::provider::ProviderData;
 
 use super::ROLLING_BACK;
 use super::forward::{may_patch, restarted_kinds};
+use super::ours::{RetiredTrust, audience, forget_trust, prior_grant, revoke, verifies_trust};
 use super::plan::PLANNED_UNIT;
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
-use super::unit::{Unit, keeps_on_destroy, propagation, rollout_times, scope_of};
+use super::unit::{Unit, keeps_on_destroy, propagation, rollout_times};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
@@ -112,12 +111,24 @@ pub(super) async fn roll_back(
     if !adopted {
         Box::pin(rollback.rehearse()).await?;
     }
-    Box::pin(restore_trust(context, &rollback.reality, prior)).await?;
+    // Whoever writes the policy in our place would take it away again.
+    if let Some(retired) =
+        RetiredTrust::of(&rollback.reality, Some(prior)).filter(|_| !verifies_trust(prior))
+    {
+        Box::pin(retired.restore(context, &rollback.reality)).await?;
+    }
     Box::pin(restore_annotations(
         context,
         &rollback.api,
         &rollback.reality,
         diagnostics,
+    ))
+    .await?;
+    Box::pin(forget_trust(
+        context,
+        &rollback.api,
+        &rollback.reality,
+        ROLLING_BACK,
     ))
     .await?;
     if adopted {
@@ -173,14 +184,15 @@ impl Rollback<'_> {
             }) => {}
             RoleFacts::Found(_) => {
                 if let (Some(subject), Some(document)) = (reality.subject(), reality.trust()) {
-                    let restorable = original(self.prior, reality.breadcrumb.as_ref())
-                        .filter(|_| !verifies_trust(self.prior));
-                    let restored = restorable.map_or_else(
-                        || document.clone(),
-                        |before| subject.restore(&before, &document),
-                    );
-                    let audience = self.audience();
-                    if subject.access(&restored, audience.as_deref()) == Access::NotAllowed {
+                    let role_arn = reality.role.arn().unwrap_or_default();
+                    let restored = RetiredTrust::of(reality, Some(self.prior))
+                        .filter(|_| !verifies_trust(self.prior))
+                        .map_or_else(
+                            || document.clone(),
+                            |retired| retired.restored(reality, role_arn, &document),
+                        );
+                    let audience = audience(reality);
+                    if subject.access(&restored, Some(&audience)) == Access::NotAllowed {
                         faults.push(format!(
                             "the trust policy of {} does not let the service account in by IRSA, and did not before the \
                              migration: add the statement for the OIDC provider",
@@ -254,20 +266,6 @@ impl Rollback<'_> {
     /// Whether nobody would miss IRSA: there is no service account, so there can be no new pods, and there are no pods.
     fn is_unused(&self) -> bool {
         self.reality.service_account().is_none() && self.reality.pods().next().is_none()
-    }
-
-    fn audience(&self) -> Option<String> {
-        let noted = self.reality.breadcrumb.as_ref().and_then(|breadcrumb| {
-            breadcrumb
-                .annotations
-                .get(crate::migration::facts::AUDIENCE)
-        });
-        noted.cloned().or_else(|| {
-            self.reality
-                .service_account()
-                .and_then(|account| account.audience())
-                .map(ToOwned::to_owned)
-        })
     }
 
     async fn delete_association(&self, timeout: Duration) -> Result<(), Diagnostic> {
@@ -427,94 +425,6 @@ impl Rollback<'_> {
     }
 }
 
-/// Whether somebody else writes the trust policy.
-pub(super) fn verifies_trust(migration: &Migration) -> bool {
-    migration
-        .trust
-        .known()
-        .is_some_and(|trust| trust.mode.as_deref() == Some(super::schema::TRUST_VERIFY))
-}
-
-/// Takes our statement from a role, or says why it has to stay: one of a wider scope serves other service accounts too.
-pub(super) async fn revoke(
-    context: &Context<ProviderData>,
-    unit: &Unit,
-    role_name: &str,
-    grant: &Grant,
-) -> Result<Option<String>, Diagnostic> {
-    match grant.scope {
-        Scope::ServiceAccount => {}
-        Scope::Account | Scope::None => {
-            return Ok(Some("other clusters of the account may use it".to_owned()));
-        }
-        Scope::Cluster => {
-            let user = other_user(context, unit, role_name)
-                .await
-                .map_err(|error| {
-                    error.into_diagnostic(
-                        ROLLING_BACK,
-                        "Whether other associations use the role could not be found out.",
-                        RETRY,
-                    )
-                })?;
-            if let Some(user) = user {
-                return Ok(Some(format!(
-                    "the service account {user} uses the role too"
-                )));
-            }
-        }
-    }
-    trust::revoke(context, role_name, grant, TRUST_TIMEOUT).await?;
-    Ok(None)
-}
-
-/// Another service account of the cluster with an association with the role.
-async fn other_user(
-    context: &Context<ProviderData>,
-    unit: &Unit,
-    role_name: &str,
-) -> Result<Option<String>, AwsError> {
-    let others: BTreeMap<String, String> = association::list(context, &unit.cluster)
-        .await?
-        .iter()
-        .filter(|other| {
-            other.namespace != unit.namespace || other.service_account != unit.service_account
-        })
-        .map(|other| {
-            let user = format!("{}/{}", other.namespace, other.service_account);
-            (other.id.clone(), user)
-        })
-        .collect();
-    let ids = others.keys().cloned();
-    let described = association::describe_all(context, &unit.cluster, ids).await?;
-    Ok(described
-        .into_iter()
-        .find(|(_, other)| RoleArn::parse(&other.role_arn).is_ok_and(|arn| arn.name == role_name))
-        .and_then(|(id, _)| others.get(&id).cloned()))
-}
-
-/// Puts the trust in the OIDC subject back, if it was retired.
-pub(super) async fn restore_trust(
-    context: &Context<ProviderData>,
-    reality: &Reality,
-    prior: &Migration,
-) -> Result<(), Diagnostic> {
-    // Whoever writes the policy would take it away again.
-    if verifies_trust(prior) {
-        return Ok(());
-    }
-    let (Some(role), Some(subject), Some(before)) = (
-        reality.role_info(),
-        reality.subject(),
-        original_text(prior, reality.breadcrumb.as_ref()),
-    ) else {
-        return Ok(());
-    };
-    trust::restore(context, &role.name, &subject, &before, TRUST_TIMEOUT)
-        .await
-        .map(drop)
-}
-
 /// Puts the annotations back, if they were retired.
 pub(super) async fn restore_annotations(
     context: &Context<ProviderData>,
@@ -554,30 +464,6 @@ pub(super) async fn restore_annotations(
         );
     }
     Ok(())
-}
-
-fn original_text(prior: &Migration, breadcrumb: Option<&Breadcrumb>) -> Option<String> {
-    breadcrumb
-        .and_then(|breadcrumb| breadcrumb.trust_policy.clone())
-        .or_else(|| prior.trust_policy_before.known().cloned())
-}
-
-fn original(prior: &Migration, breadcrumb: Option<&Breadcrumb>) -> Option<Document> {
-    Document::parse(&original_text(prior, breadcrumb)?).ok()
-}
-
-/// The grant that a state was made with.
-pub(super) fn prior_grant(
-    context: &Context<ProviderData>,
-    prior: &Migration,
-    unit: &Unit,
-) -> Option<Grant> {
-    let arn = ClusterArn::parse(prior.cluster_arn.as_deref()?).ok()?;
-    let mut grant = Grant::new(arn, &unit.namespace, &unit.service_account);
-    grant.scope = scope_of(prior);
-    grant.session_tags = prior.disable_session_tags != Attr::Known(true);
-    grant.service_principal = context.provider.service_principal().into_known()?;
-    Some(grant)
 }
 
 /// The cluster is gone, and everything in it: only the role's trust is left.

@@ -23,7 +23,7 @@ use crate::migration::steps::injection::{self, Expected, NotProven};
 use crate::migration::steps::rollout::{self, Rollout, Target};
 use crate::migration::steps::service_account::NotChanged;
 use crate::migration::steps::trust;
-use crate::policy::{Document, Grant, GrantChange, equivalent_arns, equivalent_json};
+use crate::policy::{Grant, GrantChange, equivalent_arns, equivalent_json};
 use crate::provider::ProviderData;
 
 use super::MIGRATING;
@@ -358,23 +358,6 @@ fn not_retired(work: &Work, error: &NotChanged) -> Diagnostic {
             work.unit.inside()
         ),
     )
-}
-
-/// The trust policy before the migration, as far as it can still be told.
-pub(super) fn original_trust(reality: &Reality, grant: &Grant, text: &str) -> String {
-    // What was noted is the trust policy before trust was retired, with our statement already in it.
-    let noted = reality.breadcrumb.as_ref();
-    let noted = noted.and_then(|breadcrumb| breadcrumb.trust_policy.as_deref());
-    let text = noted.unwrap_or(text);
-    let Ok(document) = Document::parse(text) else {
-        return text.to_owned();
-    };
-    let (without, changed) = grant.remove(&document);
-    if changed {
-        without.to_json()
-    } else {
-        text.to_owned()
-    }
 }
 
 /// Gives unknown values of a state what is known by now, or null.

@@ -26,7 +26,8 @@ use crate::policy::{
 use crate::provider::ProviderData;
 
 use super::PLANNING;
-use super::forward::{blind_at_apply, original_trust, same_but_for_migrations};
+use super::forward::{blind_at_apply, same_but_for_migrations};
+use super::ours::original_trust;
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
 use super::unit::{Unit, ignores, retires, settings, soak, stopping};
@@ -423,9 +424,11 @@ fn trust_after(
         };
         let subject = subject(prior)?;
         let mut result = granted;
-        if restores && !settings.retire_trust {
+        if restores && retires_trust(prior) && !settings.retire_trust && !settings.verify_trust {
             let before = Document::parse(prior.trust_policy_before.as_deref()?).ok()?;
-            result = subject.restore(&before, &result);
+            if subject.is_missing(&before, &result, None) {
+                result = subject.restore(&before, &result);
+            }
         }
         if retires {
             result = subject.retire(&result).document;
@@ -458,7 +461,7 @@ fn unit_of(migration: &Migration) -> Result<Unit, Diagnostic> {
 }
 
 /// Whether trust in the OIDC subject is to be retired.
-fn retires_trust(migration: &Migration) -> bool {
+pub(super) fn retires_trust(migration: &Migration) -> bool {
     migration
         .retire
         .known()

@@ -11,6 +11,7 @@ use crate::provider::tests::data_for;
 
 const LONG: Duration = Duration::from_secs(60);
 const CLUSTER: &str = "arn:aws:eks:us-east-1:123456789012:cluster/demo";
+const STS: &str = "sts.amazonaws.com";
 const ISSUER: &str = "oidc.eks.us-east-1.amazonaws.com/id/AAAA";
 
 fn irsa(subjects: &str) -> String {
@@ -214,9 +215,46 @@ async fn one_subject_is_retired_and_restored() {
         irsa(r#"["system:serviceaccount:payments:api","system:serviceaccount:payments:web"]"#);
     let sandbox = sandbox(&both);
     let context = context(&sandbox).await;
-    // Alone in the document, the statement cannot go: IAM takes no document without statements.
+    // Not while it is the only way in.
     write(&sandbox, &plain());
-    let error = retire(&context, "payments", &subject("api"), LONG)
+    let error = retire(
+        &context,
+        "payments",
+        &subject("api"),
+        &grant_for("api"),
+        LONG,
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        error.detail.contains("pods have credentials by IRSA"),
+        "{}",
+        error.detail
+    );
+    // Nor while EKS Pod Identity is denied.
+    let mut denied: Value = serde_json::from_str(&both).unwrap();
+    let pods = json!({"Service": "pods.eks.amazonaws.com"});
+    let actions = json!(["sts:AssumeRole", "sts:TagSession"]);
+    for effect in ["Allow", "Deny"] {
+        let statement = json!({"Effect": effect, "Principal": pods, "Action": actions});
+        denied["Statement"].as_array_mut().unwrap().push(statement);
+    }
+    write(&sandbox, &denied.to_string());
+    let error = retire(
+        &context,
+        "payments",
+        &subject("api"),
+        &grant_for("api"),
+        LONG,
+    )
+    .await
+    .unwrap_err();
+    assert!(error.detail.contains("by IRSA"), "{}", error.detail);
+    // Nothing of ours goes either, where nothing else is left: IAM takes no document without statements.
+    let only = json!({"Version": "2012-10-17", "Statement": []}).to_string();
+    let only = planned(&only, Some(&grant_for("api")), None).unwrap().after;
+    write(&sandbox, &only);
+    let error = revoke(&context, "payments", &grant_for("api"), LONG)
         .await
         .unwrap_err();
     assert!(
@@ -231,16 +269,28 @@ async fn one_subject_is_retired_and_restored() {
     grant(&context, "payments", &grant_for("api"), LONG)
         .await
         .unwrap();
-    let first = retire(&context, "payments", &subject("api"), LONG)
-        .await
-        .unwrap();
+    let first = retire(
+        &context,
+        "payments",
+        &subject("api"),
+        &grant_for("api"),
+        LONG,
+    )
+    .await
+    .unwrap();
     assert!(first.changed && first.remaining.is_empty());
     assert!(!first.after.contains("payments:api\""), "{}", first.after);
     assert!(first.after.contains("payments:web"), "{}", first.after);
     assert!(trusts(&first.after, "api"));
-    let again = retire(&context, "payments", &subject("api"), LONG)
-        .await
-        .unwrap();
+    let again = retire(
+        &context,
+        "payments",
+        &subject("api"),
+        &grant_for("api"),
+        LONG,
+    )
+    .await
+    .unwrap();
     assert!(!again.changed);
     assert_eq!((&again.before, &again.after), (&first.after, &first.after));
 
@@ -249,9 +299,16 @@ async fn one_subject_is_retired_and_restored() {
     let keep = json!({"Sid": "Keep", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"});
     changed["Statement"].as_array_mut().unwrap().push(keep);
     write(&sandbox, &changed.to_string());
-    let back = restore(&context, "payments", &subject("api"), &first.before, LONG)
-        .await
-        .unwrap();
+    let back = restore(
+        &context,
+        "payments",
+        &subject("api"),
+        &first.before,
+        STS,
+        LONG,
+    )
+    .await
+    .unwrap();
     assert!(back.changed);
     let document = Document::parse(&back.after).unwrap();
     assert_eq!(
@@ -259,11 +316,48 @@ async fn one_subject_is_retired_and_restored() {
         crate::policy::irsa::Access::Allowed
     );
     assert!(back.after.contains("Keep"));
-    let again = restore(&context, "payments", &subject("api"), &first.before, LONG)
-        .await
-        .unwrap();
+    let again = restore(
+        &context,
+        "payments",
+        &subject("api"),
+        &first.before,
+        STS,
+        LONG,
+    )
+    .await
+    .unwrap();
     assert!(!again.changed);
-    let error = restore(&context, "payments", &subject("api"), "{", LONG)
+    // Whoever lets the subject in again in another way, a stricter one say, has the last word.
+    let source = r#""Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"},"#;
+    let stricter = plain().replace(r#""Condition":{"#, source);
+    let stricter = planned(&stricter, Some(&grant_for("api")), None)
+        .unwrap()
+        .after;
+    write(&sandbox, &stricter);
+    let context = self::context(&sandbox).await;
+    let kept = restore(
+        &context,
+        "payments",
+        &subject("api"),
+        &first.before,
+        STS,
+        LONG,
+    )
+    .await
+    .unwrap();
+    assert!(!kept.changed, "{}", kept.after);
+    // A role that is gone is passed over.
+    let gone = restore(
+        &context,
+        "nobody",
+        &subject("api"),
+        &first.before,
+        STS,
+        LONG,
+    )
+    .await;
+    assert_eq!(gone.unwrap(), Reverting::default());
+    let error = restore(&context, "payments", &subject("api"), "{", STS, LONG)
         .await
         .unwrap_err();
     assert!(error.detail.contains("by hand"), "{}", error.detail);

@@ -9,10 +9,10 @@ use crate::framework::diagnostic::Diagnostic;
 use crate::framework::model::Attr;
 use crate::migration::phase::Phase;
 use crate::migration::steps::{service_account, trust};
-use crate::policy::Document;
+use crate::policy::{Document, Subject, equivalent_json};
 
 use super::super::MIGRATING;
-use super::super::backward;
+use super::super::ours;
 use super::super::plan::{ANNOTATION, phase_of, remaining_soak, same_arn};
 use super::super::reality::Reality;
 use super::super::schema::Migration;
@@ -252,42 +252,81 @@ impl Run<'_> {
         if work.settings.retire_trust
             && let Some(subject) = work.reality.subject()
         {
-            let role = trust::current(context, &work.role_name).await?;
-            if let Some(role) = role
-                && let Ok(document) = Document::parse(&role.assume_role_policy)
-            {
-                let retired = subject.retire(&document);
-                if !retired.removed.is_empty() {
-                    self.drain(work).await?;
-                    // What is taken away is written down first, where a run that lost its state finds it.
-                    service_account::note_trust(
-                        &context.cancel,
-                        &work.api,
-                        namespace,
-                        name,
-                        &role.assume_role_policy,
-                    )
-                    .await
-                    .map_err(|error| not_retired(work, &error))?;
-                }
-                let retiring =
-                    trust::retire(context, &work.role_name, &subject, TRUST_TIMEOUT).await?;
-                if !retiring.remaining.is_empty() {
-                    self.diagnostics.warning(
-                        "Some trust in the OIDC subject stays",
-                        format!(
-                            "The trust policy of {} still lets the {} in by IRSA, through statements that serve more than this \
-                             service account (a pattern, or no condition on the subject). They are left as they are.",
-                            work.reality.role.arn().unwrap_or_default(),
-                            work.unit.inside()
-                        ),
-                    );
-                }
-                now.trust_policy_after = Attr::Known(retiring.after);
-            }
+            self.retire_trust(work, &subject, now).await?;
         }
         self.save(now, Phase::Retired);
         Ok(())
+    }
+
+    /// Takes the trust in the OIDC subject away, once no pod on its way out uses it any more.
+    async fn retire_trust(
+        &mut self,
+        work: &Work,
+        subject: &Subject,
+        now: &mut Migration,
+    ) -> Result<(), Diagnostic> {
+        let context = self.context;
+        let mut noted = self.trusting(work, subject).await?;
+        if noted.is_some() {
+            self.drain(work).await?;
+            // Others may have written in the meantime.
+            noted = self.trusting(work, subject).await?;
+        }
+        // What is taken away is written down first, where a run that lost its state finds it.
+        if let Some(policy) = &noted {
+            self.note_trust(work, policy).await?;
+        }
+        let retiring = trust::retire(
+            context,
+            &work.role_name,
+            subject,
+            &work.grant,
+            TRUST_TIMEOUT,
+        )
+        .await?;
+        if retiring.changed
+            && !noted.is_some_and(|policy| equivalent_json(&policy, &retiring.before))
+        {
+            self.note_trust(work, &retiring.before).await?;
+        }
+        if !retiring.remaining.is_empty() {
+            self.diagnostics.warning(
+                "Some trust in the OIDC subject stays",
+                format!(
+                    "The trust policy of {} still lets the {} in by IRSA, through statements that serve more than this \
+                     service account (a pattern, or no condition on the subject). They are left as they are.",
+                    work.reality.role.arn().unwrap_or_default(),
+                    work.unit.inside()
+                ),
+            );
+        }
+        now.trust_policy_after = Attr::Known(retiring.after);
+        Ok(())
+    }
+
+    /// The trust policy, if there is something in it to retire.
+    async fn trusting(&self, work: &Work, subject: &Subject) -> Result<Option<String>, Diagnostic> {
+        let role = trust::current(self.context, &work.role_name).await?;
+        Ok(role
+            .map(|role| role.assume_role_policy.clone())
+            .filter(|text| {
+                Document::parse(text)
+                    .is_ok_and(|document| !subject.retire(&document).removed.is_empty())
+            }))
+    }
+
+    async fn note_trust(&self, work: &Work, policy: &str) -> Result<(), Diagnostic> {
+        service_account::note_trust(
+            &self.context.cancel,
+            &work.api,
+            &work.unit.namespace,
+            &work.unit.service_account,
+            work.reality.role.arn().unwrap_or_default(),
+            policy,
+        )
+        .await
+        .map(drop)
+        .map_err(|error| not_retired(work, &error))
     }
 
     /// Takes our statement from the role that was used before.
@@ -303,9 +342,9 @@ impl Run<'_> {
         else {
             return;
         };
-        let kept = match backward::prior_grant(self.context, prior, &work.unit) {
-            Some(grant) if !backward::verifies_trust(prior) => {
-                backward::revoke(self.context, &work.unit, &old.name, &grant).await
+        let kept = match ours::prior_grant(self.context, prior, &work.unit) {
+            Some(grant) if !ours::verifies_trust(prior) => {
+                ours::revoke(self.context, &work.unit, &old.name, &grant).await
             }
             _ => Ok(None),
         };

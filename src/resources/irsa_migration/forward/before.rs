@@ -9,16 +9,16 @@ use crate::migration::finding::Code;
 use crate::migration::phase::Phase;
 use crate::migration::readiness;
 use crate::migration::steps::injection::{self, Injected};
-use crate::migration::steps::service_account;
-use crate::policy::{Document, Subject, equivalent, web_identity_trusts};
+use crate::policy::{Document, Subject, equivalent, equivalent_arns, web_identity_trusts};
 use crate::provider::ProviderData;
 
 use super::super::MIGRATING;
 use super::super::backward;
-use super::super::plan::{self, ANNOTATION, Left, finding_models, phase_of, same_arn, stop_for};
+use super::super::ours::{RetiredTrust, forget_trust, original_trust};
+use super::super::plan::{self, ANNOTATION, Left, finding_models, phase_of, stop_for};
 use super::super::reality::{Freshness, Reality, look};
 use super::super::unit::{Unit, ignores, settings, soak};
-use super::{Run, Work, blind_at_apply, not_retired, original_trust};
+use super::{Run, Work, blind_at_apply};
 
 impl Run<'_> {
     /// Looks at everything, and stops if something moved since the plan or speaks against going on.
@@ -54,7 +54,7 @@ impl Run<'_> {
         if target <= before && (target < Phase::Retired || self.has_retired()) {
             findings.clear();
         }
-        self.refuse_other_role(&reality)?;
+        self.refuse_other_role(&reality, &settings)?;
         let mut stop = Diagnostics::new();
         stop_for(&unit, &self.plan, &findings, &mut stop);
         if let Some(diagnostic) = stop.iter().next() {
@@ -192,53 +192,57 @@ impl Run<'_> {
 
     /// Puts back what was retired and is no longer to be.
     pub(super) async fn forgive(&mut self, work: &Work) -> Result<(), Diagnostic> {
-        // By what is noted on the service account, however it got there: by an apply that stopped half-way, or before an
-        // import.
-        let Some(breadcrumb) = work.reality.breadcrumb.clone() else {
-            return Ok(());
-        };
-        if breadcrumb.trust_policy.is_some()
-            && !work.settings.retire_trust
+        let (context, reality) = (self.context, &work.reality);
+        if !work.settings.retire_trust
             && !work.settings.verify_trust
+            && let Some(retired) = RetiredTrust::of(reality, self.prior.as_ref())
         {
-            backward::restore_trust(self.context, &work.reality, &self.plan).await?;
+            retired.restore(context, reality).await?;
+            forget_trust(context, &work.api, reality, MIGRATING).await?;
         }
-        if !breadcrumb.annotations.is_empty() && !work.settings.retire_annotation {
-            backward::restore_annotations(self.context, &work.api, &work.reality, self.diagnostics)
-                .await?;
-            if let (Some(noted), true) = (breadcrumb.trust_policy, work.settings.retire_trust) {
-                service_account::note_trust(
-                    &self.context.cancel,
-                    &work.api,
-                    &work.unit.namespace,
-                    &work.unit.service_account,
-                    &noted,
-                )
-                .await
-                .map_err(|error| not_retired(work, &error))?;
-            }
+        if !work.settings.retire_annotation
+            && reality
+                .breadcrumb
+                .as_ref()
+                .is_some_and(|noted| !noted.annotations.is_empty())
+        {
+            backward::restore_annotations(context, &work.api, reality, self.diagnostics).await?;
         }
         Ok(())
     }
 
-    /// Stops a change of the role while the trust of the former one is retired: the way back leads through that role.
-    pub(super) fn refuse_other_role(&self, reality: &Reality) -> Result<(), Diagnostic> {
-        let changes = self
-            .prior
-            .as_ref()
-            .is_some_and(|prior| !same_arn(&prior.role_arn, &self.plan.role_arn));
-        let noted = reality
+    /// Stops while the trust of another role is retired and is to stay so: the way back leads through that role.
+    pub(super) fn refuse_other_role(
+        &self,
+        reality: &Reality,
+        settings: &Settings,
+    ) -> Result<(), Diagnostic> {
+        if !settings.retire_trust && !settings.verify_trust {
+            return Ok(());
+        }
+        let former = reality
             .breadcrumb
             .as_ref()
-            .is_some_and(|breadcrumb| breadcrumb.trust_policy.is_some());
-        if !changes || !noted {
+            .filter(|noted| noted.trust_policy.is_some())
+            .and_then(|noted| {
+                let state = self.prior.as_ref();
+                let state = state.and_then(|prior| prior.role_arn.as_deref());
+                noted.trusting_role_arn.as_deref().or(state)
+            });
+        let Some(former) = former else { return Ok(()) };
+        if reality
+            .role
+            .arn()
+            .is_none_or(|role| equivalent_arns(role, former))
+        {
             return Ok(());
         }
         Err(Diagnostic::error(
             MIGRATING,
             format!(
-                "The trust of the former role in the {} is retired, so its role cannot be changed: a rollback would lead to a role \
-                 that does not trust it. Nothing was changed.\n\nSet retire.trust = false and apply that first.",
+                "The trust of the role {former} in the {} is retired, so it cannot have another role now: a rollback would lead to \
+                 a role that does not trust it. Nothing was changed.\n\nSet retire.trust = false, with trust.mode = \"manage\", and \
+                 apply that first: it gives {former} its trust back.",
                 reality.unit.inside()
             ),
         )
