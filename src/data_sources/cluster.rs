@@ -11,7 +11,7 @@ use crate::framework::model::{Attr, IntoValue as _};
 use crate::framework::schema::{Attribute, Nesting, Schema};
 use crate::migration::facts::{AgentKind, ClusterFacts};
 use crate::migration::finding::Weight;
-use crate::migration::readiness::{self, Depth};
+use crate::migration::readiness;
 use crate::provider::ProviderData;
 use crate::resources::cluster_name;
 
@@ -91,7 +91,7 @@ impl DataSource<ProviderData> for ClusterDataSource {
             Err(diagnostic) => return response.diagnostics.push(diagnostic),
         };
         // Anew: an agent may have been installed by what this data source depends on.
-        match readiness::cluster_now(context, &name, Depth::Full).await {
+        match readiness::cluster_now(context, &name).await {
             Ok(facts) => response.state = state(name, &facts).into_value(),
             Err(diagnostic) => response.diagnostics.push(diagnostic.at(cluster_name::NAME)),
         }

@@ -31,7 +31,7 @@ use crate::framework::schema::Schema;
 use crate::framework::{Context, Diagnostic};
 use crate::kubernetes::{KubernetesErrorKind, Scope};
 use crate::migration::facts::{AssociationFacts, ClusterFacts, RoleFacts};
-use crate::migration::readiness::{self, Depth};
+use crate::migration::readiness;
 use crate::migration::steps::association::{self, AssociationSummary};
 use crate::migration::{gather, roles};
 use crate::provider::ProviderData;
@@ -127,6 +127,7 @@ async fn read(
             "Terraform was asked to stop before everything was read.",
         ));
     }
+    let trust_quota = roles::trust_quota(context, roles.values()).await;
     let principal = context.provider.service_principal();
     let inventory = survey::take(
         &Facts {
@@ -135,6 +136,7 @@ async fn read(
             roles: &roles,
             associations: &associations,
             associations_in_cluster: Some(summaries.len()),
+            trust_quota,
             service_principal: principal.as_deref(),
         },
         &selection,
@@ -147,7 +149,7 @@ async fn cluster_now(
     context: &Context<ProviderData>,
     name: &str,
 ) -> Result<Arc<ClusterFacts>, Diagnostic> {
-    readiness::cluster_now(context, name, Depth::Full)
+    readiness::cluster_now(context, name)
         .await
         .map_err(|diagnostic| diagnostic.at(cluster_name::NAME))
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub mod selector;
+pub mod taint;
 
 pub use selector::{Labels, Operator, Requirement, Selector, wildcard};
+pub use taint::{Taint, Toleration};
 
 /// The annotation that names the IRSA role of a service account.
 pub const ROLE_ARN: &str = "eks.amazonaws.com/role-arn";
@@ -17,8 +19,6 @@ pub const AUDIENCE: &str = "eks.amazonaws.com/audience";
 pub struct NamespaceFacts {
     /// Its name.
     pub namespace: String,
-    /// Its labels; empty if they could not be read.
-    pub labels: BTreeMap<String, String>,
     /// Service accounts by name.
     pub service_accounts: BTreeMap<String, ServiceAccountFacts>,
     /// Workloads, by kind and name.
@@ -211,6 +211,8 @@ pub struct TemplateFacts {
     pub skipped_containers: BTreeSet<String>,
     /// Nodes that it may run on by its node selector and required affinity, as alternatives; empty if on all.
     pub nodes: Vec<Selector>,
+    /// Taints of nodes that it puts up with.
+    pub tolerations: Vec<Toleration>,
     /// Whether pods share the node's network.
     pub host_network: bool,
     /// Whether pods are for Windows.
@@ -219,21 +221,27 @@ pub struct TemplateFacts {
     pub hybrid: bool,
     /// Credential variables that the template itself sets, with their container: `AWS_ROLE_ARN`, …
     pub credential_variables: BTreeSet<(String, String)>,
+    /// Variables that name a profile, or a file with profiles, with their container: `AWS_PROFILE`, …
+    pub profile_variables: BTreeSet<(String, String)>,
+    /// Containers that are told where the webhook mounts the token of IRSA (in a variable, the command or its arguments) and mount
+    /// nothing there themselves.
+    pub token_paths: BTreeSet<String>,
     /// Whether a proxy variable is set.
     pub proxy: bool,
     /// Whether `NO_PROXY` leaves the agent out of the proxy.
     pub no_proxy: bool,
     /// Audiences of the service account tokens that the template itself mounts.
     pub token_audiences: BTreeSet<String>,
-    /// CSI drivers that it mounts volumes of.
-    pub csi_drivers: BTreeSet<String>,
+    /// Volumes of CSI drivers that it mounts: the driver, and the SecretProviderClass that the volume names.
+    pub csi_volumes: BTreeSet<(String, Option<String>)>,
 }
 
 impl TemplateFacts {
-    /// Whether a pod may run on a node, by operating system, node selector and required affinity; taints are not looked at.
+    /// Whether a pod may run on a node, by operating system, taints, node selector and required affinity.
     #[must_use]
     pub fn may_run_on(&self, node: &NodeFacts) -> bool {
         node.windows == self.windows
+            && node.admits(&self.tolerations)
             && (self.nodes.is_empty() || self.nodes.iter().any(|nodes| nodes.matches(&node.labels)))
     }
 
@@ -344,7 +352,7 @@ pub struct NetworkPolicyFacts {
 }
 
 /// Something that reads the role annotation of a service account.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ConsumerFacts {
     /// Its kind: `SecretStore`, `TriggerAuthentication`, …
     pub kind: String,
@@ -352,6 +360,8 @@ pub struct ConsumerFacts {
     pub name: String,
     /// The service account it names.
     pub service_account: String,
+    /// Whether it reads the annotation for certain; otherwise it may, but what tells could not be read.
+    pub certain: bool,
 }
 
 /// The role that a service account uses, or why there is none to use.
@@ -501,10 +511,26 @@ pub struct NodeFacts {
     pub labels: BTreeMap<String, String>,
     /// Whether it is ready.
     pub ready: bool,
+    /// Whether it joined the cluster so shortly before it was read that pods of DaemonSets are still on their way.
+    pub joining: bool,
+    /// Whether new pods are kept from it: it was cordoned.
+    pub unschedulable: bool,
+    /// Its taints that keep pods away; those that ask pods to stay away only if they can are left out.
+    pub taints: Vec<Taint>,
     /// Whether it runs Windows.
     pub windows: bool,
     /// Where it runs.
     pub compute: Compute,
+}
+
+impl NodeFacts {
+    /// Whether its taints let pods with these tolerations in.
+    #[must_use]
+    pub fn admits(&self, tolerations: &[Toleration]) -> bool {
+        self.taints
+            .iter()
+            .all(|taint| tolerations.iter().any(|t| t.tolerates(taint)))
+    }
 }
 
 /// Where a node runs.
@@ -658,6 +684,23 @@ mod tests {
             ],
             ..TemplateFacts::default()
         };
+        let taint = |node: NodeFacts| NodeFacts {
+            taints: vec![Taint {
+                key: "gpu".to_owned(),
+                value: "true".to_owned(),
+                effect: "NoSchedule".to_owned(),
+            }],
+            ..node
+        };
+        assert!(!anywhere.may_run_on(&taint(node(&[], false))));
+        let tolerant = TemplateFacts {
+            tolerations: vec![Toleration {
+                any_value: true,
+                ..Toleration::default()
+            }],
+            ..TemplateFacts::default()
+        };
+        assert!(tolerant.may_run_on(&taint(node(&[], false))));
         assert!(gpu.may_run_on(&node(&[("gpu", "b")], false)));
         assert!(!gpu.may_run_on(&node(&[("gpu", "c")], false)));
     }

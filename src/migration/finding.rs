@@ -95,7 +95,7 @@ codes! {
     Fargate = "fargate", Blocker;
     /// Pods are for Windows nodes. Pod Identity does not work there.
     Windows = "windows", Blocker;
-    /// The pod template sets credential variables itself, which would shadow Pod Identity or break.
+    /// The pod template sets credential variables itself, or names IRSA's token, which would shadow Pod Identity or break.
     HardCodedCredentials = "hard_coded_credentials", Blocker;
     /// The service account does not exist.
     ServiceAccountMissing = "service_account_missing", Blocker;
@@ -127,6 +127,12 @@ codes! {
     AssociationSettings = "association_settings", Blocker;
     /// The cluster cannot have more associations.
     AssociationQuota = "association_quota", Blocker;
+    /// Something uses IRSA itself (a controller, a CSI driver), and the migration is configured to retire what it uses.
+    RetireBreaksConsumers = "retire_breaks_consumers", Blocker;
+    /// The target role does not exist.
+    TargetRoleNotFound = "target_role_not_found", Blocker;
+    /// The role cannot assume the target role, be it by its own policies or by the target's trust policy.
+    TargetRoleDenied = "target_role_denied", Blocker;
 
     /// It is not known whether the role can work, because its trust policy depends on values that only AWS has.
     TrustUncertain = "trust_uncertain", Warning;
@@ -150,7 +156,7 @@ codes! {
     SessionDependent = "session_dependent", Warning;
     /// What owns the service account will put the annotation back.
     AnnotationOwned = "annotation_owned", Warning;
-    /// Controllers read the annotation themselves.
+    /// Controllers or CSI drivers read the annotation themselves, or may do so.
     AnnotationConsumers = "annotation_consumers", Warning;
     /// Pods use the network of the node.
     HostNetwork = "host_network", Warning;
@@ -160,6 +166,8 @@ codes! {
     NetworkPolicy = "network_policy", Warning;
     /// Pods use a proxy, and `NO_PROXY` does not name the agent.
     Proxy = "proxy", Warning;
+    /// Pods set a profile, or files with profiles, which may name credentials that SDKs prefer to Pod Identity.
+    AwsProfile = "aws_profile", Warning;
     /// Security groups for pods in strict mode keep pods from the agent.
     SecurityGroupsForPods = "security_groups_for_pods", Warning;
     /// Some containers, or all, are left out by the webhook.
@@ -172,6 +180,17 @@ codes! {
     WebhookMissing = "webhook_missing", Warning;
     /// What could not be checked, because a permission is missing.
     NotChecked = "not_checked", Warning;
+}
+
+impl Code {
+    /// Whether it goes away, or comes to be known, by installing the agent.
+    #[must_use]
+    pub fn is_about_agent(self) -> bool {
+        matches!(
+            self,
+            Self::AgentMissing | Self::AgentUnhealthy | Self::AgentNotOnNodes
+        )
+    }
 }
 
 impl fmt::Display for Code {

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Namespace, Pod, PodTemplateSpec, ServiceAccount};
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::DynamicObject;
 use tokio::sync::Semaphore;
@@ -49,8 +49,6 @@ const CONCURRENCY: usize = 6;
 pub struct Objects {
     /// The namespace's name.
     pub name: String,
-    /// The namespace, if it could be read.
-    pub namespace: Option<Namespace>,
     /// Its service accounts.
     pub service_accounts: Vec<ServiceAccount>,
     /// Its pods.
@@ -85,9 +83,6 @@ pub fn facts(objects: Objects) -> NamespaceFacts {
     }
     let mut draft = Draft::new(&objects.name);
     let mut cluster = Custom::default();
-    if let Some(namespace) = objects.namespace {
-        draft.labels(namespace.metadata.labels.unwrap_or_default());
-    }
     add(&mut draft, objects.service_accounts);
     add(&mut draft, objects.pods);
     add(&mut draft, objects.replica_sets);
@@ -118,8 +113,8 @@ pub fn template_facts(of: &PodTemplateSpec) -> Option<TemplateFacts> {
 /// [`namespace_now`].
 ///
 /// # Errors
-/// When service accounts or pods cannot be read. Other kinds may be forbidden, and custom resources, network policies and the
-/// namespace itself may fail in any way: what is missing then is in [`NamespaceFacts::not_read`].
+/// When service accounts or pods cannot be read. Other kinds may be forbidden, and custom resources and network policies may fail in
+/// any way: what is missing then is in [`NamespaceFacts::not_read`].
 pub async fn namespace(
     context: &Context<ProviderData>,
     cluster: &str,
@@ -283,7 +278,7 @@ impl<'a> Reader<'a> {
                     .map(|scope| self.scope(*scope, label_selector))
             ),
             async {
-                self.discover().await?;
+                self.discover(&[custom::EXTERNAL_SECRETS, custom::KEDA]).await?;
                 tokio::try_join!(
                     self.custom(CustomKind::ClusterSecretStore, Scope::Cluster),
                     self.custom(CustomKind::ClusterTriggerAuthentication, Scope::Cluster),
@@ -314,6 +309,20 @@ impl<'a> Reader<'a> {
             }))
             .await?;
         }
+        // Likewise for the classes of secrets, which pods have to mount for them to matter.
+        let secrets = {
+            let found = self.found();
+            found.namespaces.values().any(Draft::mounts_secrets)
+        };
+        if secrets {
+            self.discover(&[custom::SECRETS_STORE]).await?;
+            try_join_all(
+                scopes
+                    .iter()
+                    .map(|scope| self.custom(CustomKind::SecretProviderClass, *scope)),
+            )
+            .await?;
+        }
         let found = self
             .found
             .into_inner()
@@ -342,7 +351,6 @@ impl<'a> Reader<'a> {
             self.list::<Job>(scope, None, Wanted),
             self.list::<CronJob>(scope, None, Wanted),
             self.list::<NetworkPolicy>(scope, None, Optional),
-            self.labels(scope),
         )?;
         Ok(())
     }
@@ -373,48 +381,21 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    async fn labels(&self, scope: Scope<'_>) -> Result<(), KubernetesError> {
-        let namespaces = {
-            let _turn = self.gate.acquire().await;
-            match scope {
-                Scope::Cluster => self.api.list::<Namespace>(self.cancel, scope, None).await,
-                Scope::Namespace(name) => self
-                    .api
-                    .get::<Namespace>(self.cancel, None, name)
-                    .await
-                    .map(|namespace| namespace.into_iter().collect()),
-            }
-        };
-        for namespace in self
-            .unless_refused(namespaces, Need::Optional)?
-            .into_iter()
-            .flatten()
-        {
-            let name = namespace.metadata.name.unwrap_or_default();
-            self.found()
-                .of(&name)
-                .labels(namespace.metadata.labels.unwrap_or_default());
-        }
-        Ok(())
-    }
-
     /// Asks which version of each group of custom resources the cluster serves.
-    async fn discover(&self) -> Result<(), KubernetesError> {
-        try_join_all(
-            [custom::EXTERNAL_SECRETS, custom::KEDA].map(|group| async move {
-                let versions = {
-                    let _turn = self.gate.acquire().await;
-                    self.api.versions(self.cancel, group).await
-                };
-                if let Some(version) = self
-                    .unless_refused(versions, Need::Optional)?
-                    .and_then(|versions| versions.into_iter().next())
-                {
-                    self.found().groups.insert(group, version);
-                }
-                Ok::<_, KubernetesError>(())
-            }),
-        )
+    async fn discover(&self, groups: &[&'static str]) -> Result<(), KubernetesError> {
+        try_join_all(groups.iter().map(|group| async move {
+            let versions = {
+                let _turn = self.gate.acquire().await;
+                self.api.versions(self.cancel, group).await
+            };
+            if let Some(version) = self
+                .unless_refused(versions, Need::Optional)?
+                .and_then(|versions| versions.into_iter().next())
+            {
+                self.found().groups.insert(*group, version);
+            }
+            Ok::<_, KubernetesError>(())
+        }))
         .await?;
         Ok(())
     }
@@ -430,6 +411,16 @@ impl<'a> Reader<'a> {
         };
         let objects = self.unless_refused(objects, Need::Optional)?.flatten();
         let mut found = self.found();
+        if kind == CustomKind::SecretProviderClass && objects.is_some() {
+            match scope {
+                Scope::Namespace(namespace) => found.of(namespace).custom.knows_classes(),
+                Scope::Cluster => {
+                    for draft in found.namespaces.values_mut() {
+                        draft.custom.knows_classes();
+                    }
+                }
+            }
+        }
         for object in objects.into_iter().flatten() {
             let custom = match &object.metadata.namespace {
                 Some(namespace) => &mut found.of(namespace).custom,

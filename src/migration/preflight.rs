@@ -24,7 +24,7 @@ use crate::migration::facts::{
 };
 use crate::migration::finding::{Code, Finding};
 use crate::migration::readiness;
-use crate::migration::roles::RolePolicies;
+use crate::migration::roles::{RolePolicies, TargetRole};
 use crate::policy::{ClusterArn, Grant, SERVICE_PRINCIPAL};
 
 /// Everything that is known about the migration of one service account.
@@ -49,6 +49,10 @@ pub struct Unit<'a> {
     pub sharing: &'a [String],
     /// What the role's policies say; `None` if nobody looked.
     pub role_policies: Option<&'a RolePolicies>,
+    /// The target role, if it is in this account and somebody looked.
+    pub target: Option<&'a TargetRole>,
+    /// How many characters a trust policy may have in this account; `None` if that is not known.
+    pub trust_quota: Option<usize>,
     /// How many associations the cluster has, if that is known.
     pub associations_in_cluster: Option<usize>,
 }
@@ -132,12 +136,6 @@ fn cluster(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
 fn service_account(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
     let name = format!("{}/{}", unit.namespace_name, unit.service_account);
     let Some(account) = unit.account() else {
-        // Every namespace has service accounts, so if there seem to be none they could not be read.
-        let unreadable =
-            unit.namespace.service_accounts.is_empty() && !unit.namespace.not_read.is_empty();
-        if unreadable {
-            return;
-        }
         findings.push(if unit.is_cut_over() {
             Finding::new(
                 Code::ServiceAccountGone,
@@ -169,21 +167,44 @@ fn service_account(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
             ),
         ));
     }
-    let consumers = unit
-        .namespace
-        .consumers_of(unit.service_account)
-        .map(|consumer| format!("{} {}", consumer.kind, consumer.name));
-    if let Some(consumers) = list(consumers) {
-        let retire = if unit.settings.retire_annotation || unit.settings.retire_trust {
-            "This migration is configured to retire IRSA, which breaks them: change them to use credentials of their \
-             controller first, or leave retire unset."
+    consumers(unit, &name, findings);
+}
+
+/// What uses the role of the annotation without a pod of its own, and goes on doing so after the migration.
+fn consumers(unit: &Unit<'_>, name: &str, findings: &mut Vec<Finding>) {
+    let of = |certain: bool| {
+        let all = unit.namespace.consumers_of(unit.service_account);
+        list(
+            all.filter(|consumer| consumer.certain == certain)
+                .map(|consumer| format!("{} {}", consumer.kind, consumer.name)),
+        )
+    };
+    let retires = unit.settings.retire_annotation || unit.settings.retire_trust;
+    if let Some(consumers) = of(true) {
+        let what = format!("IRSA of {name} is used through its annotation: {consumers}.");
+        findings.push(if retires {
+            Finding::new(
+                Code::RetireBreaksConsumers,
+                format!(
+                    "{what} This migration is configured to retire IRSA, which breaks them: change them to use Pod Identity, or \
+                     credentials of their controller, first, or leave retire unset."
+                ),
+            )
         } else {
-            "They keep using IRSA, so do not retire the annotation or the trust before they are changed."
-        };
+            Finding::new(
+                Code::AnnotationConsumers,
+                format!(
+                    "{what} They keep using IRSA, so do not retire the annotation or the trust before they are changed."
+                ),
+            )
+        });
+    }
+    if let Some(consumers) = of(false) {
         findings.push(Finding::new(
             Code::AnnotationConsumers,
             format!(
-                "Controllers use the role of {name} through its annotation: {consumers}. {retire}"
+                "IRSA of {name} may be used through its annotation: {consumers}. Whether it is could not be read; make sure before \
+                 the annotation or the trust is retired."
             ),
         ));
     }

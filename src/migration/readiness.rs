@@ -3,6 +3,7 @@
 //! [`cluster`] reads, [`reasons`] judges. What may not be read becomes `None` and a sentence in
 //! [`ClusterFacts::not_read`], so that a pipeline with rights in its own namespace alone still gets as far as it can.
 
+mod planned;
 mod read;
 mod rules;
 mod settled;
@@ -15,7 +16,9 @@ use crate::provider::ProviderData;
 
 use super::facts::ClusterFacts;
 
+use rules::nodes_waiting_for_agent;
 pub use rules::{hybrid_nodes, nodes_needing_agent, nodes_without_agent, reasons};
+pub use planned::PlannedAgents;
 pub use settled::{Latest, settled};
 
 /// Name of the agent's add-on and DaemonSet, and its label `app.kubernetes.io/name`.
@@ -23,32 +26,20 @@ pub const AGENT: &str = "eks-pod-identity-agent";
 
 const READING: &str = "Reading EKS cluster";
 
-/// How much is asked.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Depth {
-    /// What AWS knows: the cluster, the agent's add-on, Fargate profiles. An agent that is no add-on is not looked for.
-    Aws,
-    /// Also what Kubernetes knows (agent pods, nodes, the webhook), and IAM's OIDC providers.
-    Full,
-}
-
-/// What a cluster offers to Pod Identity, asked once per name, depth and process.
+/// What a cluster offers to Pod Identity, asked once per name and process.
 ///
 /// # Errors
 /// When the cluster cannot be read, AWS fails otherwise than by refusing, or Terraform asked to stop.
 pub async fn cluster(
     context: &Context<ProviderData>,
     name: &str,
-    depth: Depth,
 ) -> Result<Arc<ClusterFacts>, Diagnostic> {
     context
         .provider
         .readiness()
-        .get((name.to_owned(), depth), || async {
-            let facts = read::cluster(context, name, depth).await?;
-            if depth == Depth::Full {
-                context.provider.latest_readiness().put(name, &facts);
-            }
+        .get(name.to_owned(), || async {
+            let facts = read::cluster(context, name).await?;
+            context.provider.latest_readiness().put(name, &facts);
             Ok(facts)
         })
         .await
@@ -57,9 +48,7 @@ pub async fn cluster(
 
 /// Forgets what is known of a cluster, because a write changed its agent.
 pub fn forget(provider: &ProviderData, name: &str) {
-    for depth in [Depth::Aws, Depth::Full] {
-        provider.readiness().forget(&(name.to_owned(), depth));
-    }
+    provider.readiness().forget(&name.to_owned());
     provider.latest_readiness().forget(name);
 }
 
@@ -70,18 +59,15 @@ pub fn forget(provider: &ProviderData, name: &str) {
 pub async fn cluster_now(
     context: &Context<ProviderData>,
     name: &str,
-    depth: Depth,
 ) -> Result<Arc<ClusterFacts>, Diagnostic> {
-    let facts = read::cluster(context, name, depth)
+    let facts = read::cluster(context, name)
         .await
         .map_err(|error| diagnostic(name, &error))?;
-    context
-        .provider
+    let provider = &context.provider;
+    provider
         .readiness()
-        .put((name.to_owned(), depth), Arc::clone(&facts));
-    if depth == Depth::Full {
-        context.provider.latest_readiness().put(name, &facts);
-    }
+        .put(name.to_owned(), Arc::clone(&facts));
+    provider.latest_readiness().put(name, &facts);
     Ok(facts)
 }
 
@@ -111,23 +97,19 @@ mod tests {
     async fn what_is_forgotten_is_asked_again() {
         let provider = ProviderData::new(Err(Vec::new()), Options::default());
         let asked = AtomicUsize::new(0);
-        let ask = async |name: &str, depth| {
-            let key = (name.to_owned(), depth);
-            let answer = provider.readiness().get(key, || async {
+        let ask = async |name: &str| {
+            let answer = provider.readiness().get(name.to_owned(), || async {
                 asked.fetch_add(1, Ordering::Relaxed);
                 Ok(Arc::default())
             });
             answer.await.map(drop).unwrap();
             asked.load(Ordering::Relaxed)
         };
-        for depth in [Depth::Aws, Depth::Full] {
-            ask("demo", depth).await;
-            ask("other", depth).await;
-        }
-        assert_eq!(ask("demo", Depth::Full).await, 4);
+        assert_eq!(ask("demo").await, 1);
+        assert_eq!(ask("other").await, 2);
+        assert_eq!(ask("demo").await, 2);
         forget(&provider, "demo");
-        assert_eq!(ask("demo", Depth::Aws).await, 5);
-        assert_eq!(ask("demo", Depth::Full).await, 6);
-        assert_eq!(ask("other", Depth::Full).await, 6);
+        assert_eq!(ask("demo").await, 3);
+        assert_eq!(ask("other").await, 3);
     }
 }

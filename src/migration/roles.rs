@@ -9,6 +9,7 @@ use crate::framework::Context;
 use crate::migration::facts::RoleFacts;
 use crate::migration::preflight::permissions::{allowed, exact_role};
 use crate::policy::arn::{ClusterArn, RoleArn};
+use crate::policy::size::{TRUST_QUOTA_DEFAULT, trust_size};
 use crate::policy::{ASSUME_ROLE, Document};
 use crate::provider::ProviderData;
 
@@ -70,6 +71,27 @@ fn why(error: &AwsError, action: &str) -> String {
     }
 }
 
+/// How many characters a trust policy may have in this account; `None` if that cannot be read, or if no role has so long a one that it
+/// matters.
+pub async fn trust_quota<'a>(
+    context: &Context<ProviderData>,
+    roles: impl IntoIterator<Item = &'a RoleFacts>,
+) -> Option<usize> {
+    let matters = roles.into_iter().any(|role| match role {
+        RoleFacts::Found(role) => {
+            trust_size(&role.assume_role_policy) > TRUST_QUOTA_DEFAULT / 2
+        }
+        _ => false,
+    });
+    if !matters {
+        return None;
+    }
+    let quota = context.provider.trust_quota(&context.cancel).await;
+    quota
+        .inspect_err(|error| tracing::debug!(%error, "the quota of trust policies is not known"))
+        .ok()
+}
+
 /// What the policies of a role say.
 #[derive(Clone, Debug, Default)]
 pub struct RolePolicies {
@@ -101,6 +123,47 @@ pub enum Target {
     Missing,
     /// It could not be read.
     NotRead,
+}
+
+/// The target role of a configuration, as far as this account can tell.
+#[derive(Clone, Debug)]
+pub struct TargetRole {
+    /// Its trust policy.
+    pub trust: Target,
+    /// What its policies say; `None` if they could not be read.
+    pub policies: Option<Arc<RolePolicies>>,
+}
+
+/// The target role, if it is in the account of the role that assumes it: others cannot be looked at. Nor can one whose trust policy is
+/// known only once this run has written it.
+pub async fn target(
+    context: &Context<ProviderData>,
+    source: &str,
+    target: Option<&str>,
+) -> Option<TargetRole> {
+    let source = RoleArn::parse(source).ok()?;
+    let target = RoleArn::parse(target?).ok()?;
+    if target.account != source.account || target.partition != source.partition {
+        return None;
+    }
+    let planned = context.provider.planned_trusts().of(&target.name);
+    let trust = match context.provider.role(&context.cancel, &target.name).await {
+        // This run is going to create or change it.
+        _ if planned.is_some() => Target::Trust(planned??.to_json()),
+        Ok(Some(found)) if found.arn == target.to_string() => {
+            Target::Trust(found.assume_role_policy.clone())
+        }
+        Ok(_) => Target::Missing,
+        Err(error) => {
+            tracing::debug!(role = target.name, %error, "the target role could not be read");
+            Target::NotRead
+        }
+    };
+    let policies = match &trust {
+        Target::Trust(_) => policies(context, &target.name).await.ok(),
+        _ => None,
+    };
+    Some(TargetRole { trust, policies })
 }
 
 /// Inline and attached policies of a role, and the trust policies of the roles that it may assume: read once per role and process.

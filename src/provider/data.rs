@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use aws_sdk_iam::types::SummaryKeyType;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::facts::{AddonVersion, ClusterInfo, RoleInfo};
@@ -14,7 +15,7 @@ use crate::cty::{Path, Value};
 use crate::framework::model::Attr;
 use crate::kubernetes::{ClusterApi, KubernetesConfig, KubernetesError, reach};
 use crate::migration::facts::{ClusterFacts, NamespaceFacts};
-use crate::migration::readiness::{Depth, Latest};
+use crate::migration::readiness::{Latest, PlannedAgents};
 use crate::migration::roles::RolePolicies;
 use crate::migration::steps::association::AssociationSummary;
 use crate::migration::steps::rollout::RestartGates;
@@ -37,12 +38,14 @@ pub struct ProviderData {
     addon_schemas: Lookup<(String, String), Option<Arc<str>>>,
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
     role_policies: Lookup<String, Arc<RolePolicies>>,
+    trust_quota: Lookup<(), usize>,
     kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
     /// The cluster of the one API server that the `kubernetes` block names, if it names one.
     kubernetes_cluster: OnceLock<String>,
     namespaces: Lookup<(String, String), Arc<NamespaceFacts>, KubernetesError>,
-    readiness: Lookup<(String, Depth), Arc<ClusterFacts>>,
+    readiness: Lookup<String, Arc<ClusterFacts>>,
     latest_readiness: Latest,
+    planned_agents: PlannedAgents,
     planned_trusts: PlannedTrusts,
     associations: ThisRun,
     migrations: Migrations,
@@ -79,10 +82,12 @@ impl ProviderData {
             addon_schemas: Lookup::default(),
             roles: Lookup::default(),
             role_policies: Lookup::default(),
+            trust_quota: Lookup::default(),
             kubernetes_apis: Lookup::default(),
             namespaces: Lookup::default(),
             readiness: Lookup::default(),
             latest_readiness: Latest::default(),
+            planned_agents: PlannedAgents::default(),
             kubernetes_cluster: OnceLock::new(),
             planned_trusts: PlannedTrusts::default(),
             associations: ThisRun::default(),
@@ -206,7 +211,7 @@ impl ProviderData {
         &self.options.kubernetes
     }
 
-    /// A cluster: one `DescribeCluster` per name and process.
+    /// A cluster: one `DescribeCluster` per name and process, once it is active. Until then its state may change at any time.
     ///
     /// # Errors
     /// As [`eks`](Self::eks); what EKS answers, `NotFound` included.
@@ -215,7 +220,8 @@ impl ProviderData {
         cancel: &CancellationToken,
         name: &str,
     ) -> Result<Arc<ClusterInfo>, AwsError> {
-        self.clusters
+        let cluster = self
+            .clusters
             .get(name.to_owned(), || async {
                 let call = self.eks()?.describe_cluster().name(name).send();
                 let answer = read(cancel, call).await?;
@@ -227,7 +233,11 @@ impl ProviderData {
                             .in_call("EKS", "DescribeCluster")
                     })
             })
-            .await
+            .await?;
+        if cluster.status != "ACTIVE" {
+            self.clusters.forget(&name.to_owned());
+        }
+        Ok(cluster)
     }
 
     /// The Kubernetes API of a cluster, set up once per name and process. Asks EKS where the cluster is; the API server
@@ -332,6 +342,27 @@ impl ProviderData {
             .await
     }
 
+    /// How many characters a trust policy may have in this account, white space not counted: one `GetAccountSummary` per process, and
+    /// only if somebody asks.
+    ///
+    /// # Errors
+    /// As [`eks`](Self::eks); what IAM answers.
+    pub async fn trust_quota(&self, cancel: &CancellationToken) -> Result<usize, AwsError> {
+        self.trust_quota
+            .get((), || async {
+                let answer = read(cancel, self.iam()?.get_account_summary().send()).await?;
+                answer
+                    .summary_map()
+                    .and_then(|map| map.get(&SummaryKeyType::AssumeRolePolicySizeQuota))
+                    .and_then(|quota| usize::try_from(*quota).ok())
+                    .ok_or_else(|| {
+                        AwsError::new(AwsErrorKind::Other, "IAM answered without the quota")
+                            .in_call("IAM", "GetAccountSummary")
+                    })
+            })
+            .await
+    }
+
     /// A role of this account by name; `None` if there is none. One `GetRole` per name and process, unless
     /// [`put_role`](Self::put_role) has told already.
     ///
@@ -374,13 +405,19 @@ impl ProviderData {
     }
 
     /// What is known of the readiness of clusters; [`crate::migration::readiness`] asks.
-    pub(crate) fn readiness(&self) -> &Lookup<(String, Depth), Arc<ClusterFacts>> {
+    pub(crate) fn readiness(&self) -> &Lookup<String, Arc<ClusterFacts>> {
         &self.readiness
     }
 
     /// What was last seen of the readiness of clusters, for what is about to change something.
     pub(crate) fn latest_readiness(&self) -> &Latest {
         &self.latest_readiness
+    }
+
+    /// The agents that this run is going to install.
+    #[must_use]
+    pub fn planned_agents(&self) -> &PlannedAgents {
+        &self.planned_agents
     }
 
     /// What was read of the policies of roles, by role name; see [`crate::migration::roles::policies`].

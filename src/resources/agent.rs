@@ -115,6 +115,11 @@ impl ModifyPlan<ProviderData> for AgentResource {
         tags::plan(&context.provider, request, response);
         version::plan(context, request, response).await;
         plan_computed(request, response);
+        if request.prior_state.is_null()
+            && let Some(cluster) = response.planned_state.get(cluster_name::NAME).as_str()
+        {
+            context.provider.planned_agents().plan(cluster);
+        }
     }
 }
 

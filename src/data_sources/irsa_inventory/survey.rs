@@ -39,6 +39,8 @@ pub(super) struct Facts<'a> {
     pub(super) associations: &'a BTreeMap<Key, AssociationFacts>,
     /// How many associations the cluster has, if that is known.
     pub(super) associations_in_cluster: Option<usize>,
+    /// How many characters a trust policy may have, if that is known.
+    pub(super) trust_quota: Option<usize>,
     /// The service principal of EKS Pod Identity, if it is not the usual one.
     pub(super) service_principal: Option<&'a str>,
 }
@@ -326,6 +328,8 @@ fn entry(
         settings: &settings,
         sharing: &shared_with,
         role_policies: None,
+        target: None,
+        trust_quota: facts.trust_quota,
         associations_in_cluster: facts.associations_in_cluster,
     });
 
@@ -549,9 +553,7 @@ fn trusted(
             .filter(|subject| !subject.is_pattern)
             .filter_map(|subject| subject.service_account())
             .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
-            .filter(|(namespace, name)| {
-                selection.has(namespace, name) && is_listed(facts, namespace)
-            })
+            .filter(|(namespace, name)| selection.has(namespace, name))
             .collect();
         // What stands before the first wildcard decides most cases without judging the policy.
         let heads: Vec<String> = role.patterns().map(head).collect();
@@ -592,13 +594,6 @@ fn head(pattern: &str) -> String {
         .next()
         .unwrap_or_default()
         .to_ascii_lowercase()
-}
-
-/// Whether the service accounts of a namespace are known, so that one that is not among them does not exist.
-fn is_listed(facts: &Facts<'_>, namespace: &str) -> bool {
-    facts.namespaces.get(namespace).is_none_or(|namespace| {
-        !namespace.service_accounts.is_empty() || namespace.not_read.is_empty()
-    })
 }
 
 fn workloads(namespace: &NamespaceFacts, service_account: &str) -> Vec<Workload> {

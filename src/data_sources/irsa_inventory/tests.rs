@@ -162,6 +162,7 @@ impl World {
                 roles: &roles,
                 associations: &self.associations,
                 associations_in_cluster: Some(self.associations.len()),
+                trust_quota: None,
                 service_principal: None,
             },
             selection,

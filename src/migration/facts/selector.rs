@@ -59,6 +59,16 @@ impl Operator {
 }
 
 impl Requirement {
+    /// A match expression as the API has it; `None` for an operator that is not known here, which the API does not accept.
+    #[must_use]
+    pub fn parse(key: &str, operator: &str, values: Option<&[String]>) -> Option<Self> {
+        Some(Self {
+            key: key.to_owned(),
+            operator: Operator::parse(operator)?,
+            values: values.into_iter().flatten().cloned().collect(),
+        })
+    }
+
     /// Whether it holds for these labels.
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {

@@ -5,12 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::api::{ApiResource, DynamicObject};
 use serde_json::Value as Json;
 
-use crate::migration::facts::{ConsumerFacts, NamespaceFacts};
+use crate::migration::facts::{ConsumerFacts, NamespaceFacts, TemplateFacts};
 
 /// The API group of External Secrets.
 pub(super) const EXTERNAL_SECRETS: &str = "external-secrets.io";
 /// The API group of KEDA.
 pub(super) const KEDA: &str = "keda.sh";
+/// The API group of the Secrets Store CSI driver.
+pub(super) const SECRETS_STORE: &str = "secrets-store.csi.x-k8s.io";
+
+/// The Secrets Store CSI driver. Its provider for AWS takes the role from the annotation of the pod's service account, unless the class
+/// says `usePodIdentity`.
+const SECRETS_STORE_DRIVER: &str = "secrets-store.csi.k8s.io";
+/// Mountpoint for Amazon S3. It may be told to use the pod's role, which older versions take from the annotation.
+const S3_DRIVER: &str = "s3.csi.aws.com";
 
 /// A kind of custom resource that is looked at.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -29,17 +37,20 @@ pub enum CustomKind {
     ScaledObject,
     /// KEDA: jobs that are started, with their triggers.
     ScaledJob,
+    /// Secrets Store CSI driver: what a volume holds, and with whose credentials it is fetched.
+    SecretProviderClass,
 }
 
 impl CustomKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SecretStore,
         Self::ClusterSecretStore,
         Self::TriggerAuthentication,
         Self::ClusterTriggerAuthentication,
         Self::ScaledObject,
         Self::ScaledJob,
+        Self::SecretProviderClass,
     ];
 
     /// The kind's name.
@@ -52,6 +63,7 @@ impl CustomKind {
             Self::ClusterTriggerAuthentication => "ClusterTriggerAuthentication",
             Self::ScaledObject => "ScaledObject",
             Self::ScaledJob => "ScaledJob",
+            Self::SecretProviderClass => "SecretProviderClass",
         }
     }
 
@@ -69,6 +81,7 @@ impl CustomKind {
     pub fn group(self) -> &'static str {
         match self {
             Self::SecretStore | Self::ClusterSecretStore => EXTERNAL_SECRETS,
+            Self::SecretProviderClass => SECRETS_STORE,
             _ => KEDA,
         }
     }
@@ -81,7 +94,10 @@ impl CustomKind {
             version: version.to_owned(),
             api_version: format!("{}/{version}", self.group()),
             kind: self.as_str().to_owned(),
-            plural: format!("{}s", self.as_str().to_lowercase()),
+            plural: match self {
+                Self::SecretProviderClass => "secretproviderclasses".to_owned(),
+                _ => format!("{}s", self.as_str().to_lowercase()),
+            },
         }
     }
 }
@@ -96,6 +112,14 @@ pub(super) struct Custom {
     authentications: BTreeSet<(CustomKind, String)>,
     /// What is scaled, with the authentications it uses.
     scaled: Vec<(Target, BTreeSet<(CustomKind, String)>)>,
+    /// SecretProviderClasses, and whether each uses the role of the annotation; `None` while they were not read.
+    classes: Option<BTreeMap<String, bool>>,
+}
+
+/// Whether a pod mounts volumes of the Secrets Store CSI driver.
+pub(super) fn mounts_secrets(template: &TemplateFacts) -> bool {
+    let mut drivers = template.csi_volumes.iter().map(|(driver, _)| driver);
+    drivers.any(|driver| driver == SECRETS_STORE_DRIVER)
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +136,11 @@ impl Custom {
     /// Whether KEDA takes roles from annotations.
     pub(super) fn has_authentications(&self) -> bool {
         !self.authentications.is_empty()
+    }
+
+    /// Notes that the SecretProviderClasses were read, whether there are any or not.
+    pub(super) fn knows_classes(&mut self) {
+        self.classes.get_or_insert_default();
     }
 
     pub(super) fn add(&mut self, kind: CustomKind, object: DynamicObject) {
@@ -163,6 +192,13 @@ impl Custom {
                 };
                 self.scaled.push((target, authentications(spec)));
             }
+            CustomKind::SecretProviderClass => {
+                let pod_identity = text(spec, "/parameters/usePodIdentity") == Some("true");
+                let by_annotation = text(spec, "/provider") == Some("aws") && !pod_identity;
+                self.classes
+                    .get_or_insert_default()
+                    .insert(name, by_annotation);
+            }
             CustomKind::ScaledJob => {
                 let account = text(spec, "/jobTargetRef/template/spec/serviceAccountName");
                 let target = Target::ServiceAccount(account.unwrap_or("default").to_owned());
@@ -173,14 +209,14 @@ impl Custom {
 
     /// The consumers in a namespace, by what its own and the cluster's objects say.
     pub(super) fn consumers(&self, cluster: &Self, facts: &NamespaceFacts) -> Vec<ConsumerFacts> {
-        let mut found: BTreeMap<(CustomKind, &str, &str), ()> = BTreeMap::new();
+        let mut found: BTreeSet<(CustomKind, &str, &str)> = BTreeSet::new();
         for (kind, name, service_account, namespace) in self.stores.iter().chain(&cluster.stores) {
             let here = match namespace {
                 Some(namespace) => *namespace == facts.namespace,
                 None => facts.service_accounts.contains_key(service_account),
             };
             if here {
-                found.insert((*kind, name, service_account), ());
+                found.insert((*kind, name, service_account));
             }
         }
         for (target, used) in &self.scaled {
@@ -200,17 +236,62 @@ impl Custom {
                 };
                 if let Some((kind, name)) = whose.authentications.get(authentication) {
                     for account in &accounts {
-                        found.insert((*kind, name, account), ());
+                        found.insert((*kind, name, account));
                     }
                 }
             }
         }
-        found
-            .into_keys()
+        let mut consumers: Vec<ConsumerFacts> = found
+            .into_iter()
             .map(|(kind, name, service_account)| ConsumerFacts {
                 kind: kind.as_str().to_owned(),
                 name: name.to_owned(),
                 service_account: service_account.to_owned(),
+                certain: true,
+            })
+            .collect();
+        consumers.extend(self.drivers(facts));
+        consumers
+    }
+
+    /// CSI drivers that use the role of the annotation for the volumes of pods.
+    fn drivers(&self, facts: &NamespaceFacts) -> BTreeSet<ConsumerFacts> {
+        let templates = facts
+            .workloads
+            .iter()
+            .filter_map(|workload| Some((&workload.service_account, workload.template.as_ref()?)));
+        let pods = facts
+            .pods
+            .iter()
+            .map(|pod| (&pod.service_account, &pod.spec));
+        templates
+            .chain(pods)
+            .flat_map(|(account, template)| {
+                template
+                    .csi_volumes
+                    .iter()
+                    .map(move |(driver, class)| (account, driver, class.as_deref()))
+            })
+            .filter_map(|(account, driver, class)| {
+                let class = class.unwrap_or_default();
+                let (kind, name, certain) = match driver.as_str() {
+                    SECRETS_STORE_DRIVER => match &self.classes {
+                        Some(classes) => {
+                            // Without the class no pod can start.
+                            classes.get(class).filter(|uses| **uses)?;
+                            ("SecretProviderClass", class, true)
+                        }
+                        None => ("SecretProviderClass", class, false),
+                    },
+                    S3_DRIVER => ("CSI driver", S3_DRIVER, false),
+                    _ => return None,
+                };
+                Some(ConsumerFacts {
+                    kind: kind.to_owned(),
+                    name: name.to_owned(),
+                    service_account: account.clone(),
+                    certain,
+                })
             })
             .collect()
     }

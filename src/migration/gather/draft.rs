@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::custom::Custom;
+use super::custom::{self, Custom};
 use super::parts::{Controlled, Part, bare, managed_by};
 use super::{ENDS_BY_ITSELF, NEXT_RUN};
 use crate::migration::facts::{NamespaceFacts, PodFacts, Restart, WorkloadFacts, WorkloadId};
@@ -42,8 +42,17 @@ impl Draft {
         }
     }
 
-    pub(super) fn labels(&mut self, labels: BTreeMap<String, String>) {
-        self.facts.labels = labels;
+    /// Whether pods mount volumes of the Secrets Store CSI driver, by templates and by the pods themselves.
+    pub(super) fn mounts_secrets(&self) -> bool {
+        let own = [&self.replica_sets, &self.jobs]
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter_map(|it| it.own.as_ref());
+        let templates = self.facts.workloads.iter().chain(own);
+        templates
+            .filter_map(|workload| workload.template.as_ref())
+            .chain(self.pods.iter().map(|(pod, _)| &pod.spec))
+            .any(custom::mounts_secrets)
     }
 
     /// The facts, with what the cluster's own objects say, and what could not be read.

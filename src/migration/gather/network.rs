@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::template::AGENT_ADDRESSES;
-use crate::migration::facts::{NetworkPolicyFacts, Operator, Requirement, Selector};
+use crate::migration::facts::{NetworkPolicyFacts, Requirement, Selector};
 
 /// A network policy; `None` if it says nothing about egress.
 pub(super) fn policy(policy: &NetworkPolicy) -> Option<NetworkPolicyFacts> {
@@ -25,7 +25,7 @@ pub(super) fn policy(policy: &NetworkPolicy) -> Option<NetworkPolicyFacts> {
     })
 }
 
-/// A selector as the API has it, which accepts the operators that are known here only.
+/// A selector as the API has it.
 fn selector(selector: &LabelSelector) -> Selector {
     Selector {
         labels: selector.match_labels.clone().unwrap_or_default(),
@@ -33,13 +33,7 @@ fn selector(selector: &LabelSelector) -> Selector {
             .match_expressions
             .iter()
             .flatten()
-            .filter_map(|expression| {
-                Some(Requirement {
-                    key: expression.key.clone(),
-                    operator: Operator::parse(&expression.operator)?,
-                    values: expression.values.iter().flatten().cloned().collect(),
-                })
-            })
+            .filter_map(|it| Requirement::parse(&it.key, &it.operator, it.values.as_deref()))
             .collect(),
     }
 }

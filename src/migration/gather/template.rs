@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::migration::facts::{
-    Labels, Operator, PodCredentials, PodFacts, Requirement, Selector, TemplateFacts, WorkloadId,
+    Labels, PodCredentials, PodFacts, Requirement, Selector, TemplateFacts, Toleration, WorkloadId,
 };
 
 /// Label of pods that the webhook is not asked about, whatever its value.
@@ -38,6 +38,19 @@ const CREDENTIAL_VARIABLES: [&str; 8] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     AUTHORIZATION_FILE,
 ];
+
+/// Variables that make SDKs take credentials from files, where a profile may have keys or roles of its own.
+const PROFILE_VARIABLES: [&str; 3] = [
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+];
+
+/// The directory into which the webhook mounts the token of IRSA. With an association it does not.
+const TOKEN_DIRECTORY: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount";
+
+/// Attribute of volumes of the Secrets Store CSI driver: the SecretProviderClass.
+const SECRET_PROVIDER_CLASS: &str = "secretProviderClass";
 
 /// What the webhook puts into a pod: the variables, the volume, and the file under which the token is mounted.
 struct Injection {
@@ -190,11 +203,24 @@ fn reduce(meta: &ObjectMeta, spec: &PodSpec, origin: Origin) -> TemplateFacts {
                 .any(|key| any_demands(key, "windows")),
         hybrid: any_demands(COMPUTE_TYPE, "hybrid"),
         credential_variables: credential_variables(spec, origin),
+        profile_variables: variables_set(spec, &PROFILE_VARIABLES),
+        token_paths: token_paths(spec, origin),
+        tolerations: spec
+            .tolerations
+            .iter()
+            .flatten()
+            .map(toleration)
+            .collect(),
         proxy,
         no_proxy,
         token_audiences: token_audiences(spec, origin),
-        csi_drivers: volumes(spec)
-            .filter_map(|volume| Some(volume.csi.as_ref()?.driver.clone()))
+        csi_volumes: volumes(spec)
+            .filter_map(|volume| volume.csi.as_ref())
+            .map(|csi| {
+                let attributes = csi.volume_attributes.as_ref();
+                let class = attributes.and_then(|a| a.get(SECRET_PROVIDER_CLASS));
+                (csi.driver.clone(), class.cloned())
+            })
             .collect(),
         labels,
         annotations,
@@ -244,12 +270,8 @@ fn nodes(spec: &PodSpec) -> Vec<Selector> {
                     .match_expressions
                     .iter()
                     .flatten()
-                    .filter_map(|expression| {
-                        Some(Requirement {
-                            key: expression.key.clone(),
-                            operator: Operator::parse(&expression.operator)?,
-                            values: expression.values.iter().flatten().cloned().collect(),
-                        })
+                    .filter_map(|it| {
+                        Requirement::parse(&it.key, &it.operator, it.values.as_deref())
                     })
                     .collect(),
             })
@@ -311,6 +333,53 @@ fn credential_variables(spec: &PodSpec, origin: Origin) -> BTreeSet<(String, Str
         }
     }
     found
+}
+
+fn variables_set(spec: &PodSpec, names: &[&str]) -> BTreeSet<(String, String)> {
+    containers(spec)
+        .flat_map(|container| names.iter().map(move |name| (container, *name)))
+        .filter(|(container, name)| is_set(container, name))
+        .map(|(container, name)| (container.name.clone(), name.to_owned()))
+        .collect()
+}
+
+/// Containers that name the place of IRSA's token elsewhere than in the variable for it, and mount nothing there themselves. `/var/run`
+/// is usually a link to `/run`.
+fn token_paths(spec: &PodSpec, origin: Origin) -> BTreeSet<String> {
+    let names_it = |text: &str| text.contains(TOKEN_DIRECTORY.trim_start_matches("/var"));
+    let injected = |volume: &str| origin == Origin::Pod && volume == INJECTIONS[0].volume;
+    containers(spec)
+        .filter(|container| {
+            let values = container
+                .env
+                .iter()
+                .flatten()
+                .filter(|variable| variable.name != TOKEN_FILE)
+                .filter_map(|variable| variable.value.as_deref());
+            let words = [&container.command, &container.args].into_iter().flatten();
+            values
+                .chain(words.flatten().map(String::as_str))
+                .any(names_it)
+        })
+        .filter(|container| {
+            !container
+                .volume_mounts
+                .iter()
+                .flatten()
+                .any(|mount| names_it(&mount.mount_path) && !injected(&mount.name))
+        })
+        .map(|container| container.name.clone())
+        .collect()
+}
+
+fn toleration(toleration: &k8s_openapi::api::core::v1::Toleration) -> Toleration {
+    let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Toleration {
+        key: set(&toleration.key),
+        any_value: !matches!(toleration.operator.as_deref(), None | Some("" | "Equal")),
+        value: toleration.value.clone().unwrap_or_default(),
+        effect: set(&toleration.effect),
+    }
 }
 
 /// Whether the webhook set a variable of a pod: the token is where the webhook puts it, and is mounted there.

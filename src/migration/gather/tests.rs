@@ -25,7 +25,6 @@ fn shop(objects: Vec<Value>) -> NamespaceFacts {
             serde_json::from_value(object.clone()).unwrap_or_else(|e| panic!("{e}: {object}"))
         }
         match kind.as_str() {
-            "Namespace" => all.namespace = Some(of(&object)),
             "ServiceAccount" => all.service_accounts.push(of(&object)),
             "Pod" => all.pods.push(of(&object)),
             "ReplicaSet" => all.replica_sets.push(of(&object)),
@@ -145,14 +144,12 @@ fn summary(facts: &NamespaceFacts) -> Vec<(String, &str, Option<i64>, String)> {
 #[test]
 fn service_accounts() {
     let facts = shop(vec![
-        json!({"kind": "Namespace", "metadata": {"name": "shop", "labels": {"team": "a"}}}),
         json!({"kind": "ServiceAccount", "metadata": {"name": "web", "uid": "u1", "resourceVersion": "7",
             "labels": {"app.kubernetes.io/managed-by": "Helm"},
             "annotations": {ROLE_ARN: "arn:aws:iam::123456789012:role/web", "meta.helm.sh/release-name": "web"}}}),
         json!({"kind": "ServiceAccount", "metadata": {"name": "default"}}),
     ]);
     assert_eq!(facts.namespace, "shop");
-    assert_eq!(facts.labels["team"], "a");
     let web = &facts.service_accounts["web"];
     assert_eq!(
         (web.uid.as_str(), web.resource_version.as_str()),
@@ -666,6 +663,51 @@ fn consumers_of_annotations() {
         ]
     );
     assert_eq!(facts.consumers_of("eso").count(), 5);
+}
+
+#[test]
+fn volumes_that_use_the_annotation() {
+    let mounting = |name: &str, driver: &str, class: &str| {
+        with(
+            workload("Deployment", name),
+            "spec.template.spec.volumes",
+            json!([{"name": "v", "csi": {"driver": driver, "volumeAttributes": {"secretProviderClass": class}}}]),
+        )
+    };
+    let class = |name: &str, provider: &str, parameters: Value| json!({"kind": "SecretProviderClass", "metadata": {"name": name}, "spec": {"provider": provider, "parameters": parameters}});
+    let secrets = "secrets-store.csi.k8s.io";
+    let workloads = vec![
+        mounting("a", secrets, "irsa"),
+        mounting("b", secrets, "agent"),
+        mounting("c", secrets, "vault"),
+        mounting("d", secrets, "missing"),
+        mounting("e", "s3.csi.aws.com", ""),
+        mounting("f", "ebs.csi.aws.com", ""),
+    ];
+    let consumers = |objects: Vec<Value>| -> Vec<(String, String, bool)> {
+        let facts = shop(objects);
+        let consumers = facts.consumers.into_iter();
+        consumers
+            .map(|c| (c.service_account, format!("{} {}", c.kind, c.name), c.certain))
+            .collect()
+    };
+    let consumer = |account: &str, what: &str, certain| (account.to_owned(), what.to_owned(), certain);
+    let mut known = workloads.clone();
+    known.extend([
+        class("irsa", "aws", json!({"objects": "x"})),
+        class("agent", "aws", json!({"usePodIdentity": "true"})),
+        class("vault", "vault", json!({})),
+    ]);
+    assert_eq!(
+        consumers(known),
+        [
+            consumer("e", "CSI driver s3.csi.aws.com", false),
+            consumer("a", "SecretProviderClass irsa", true),
+        ]
+    );
+    let unknown = consumers(workloads);
+    assert_eq!(unknown.len(), 5, "{unknown:?}");
+    assert!(unknown.iter().all(|(_, _, certain)| !certain));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! such a session passes them on, and that role's trust policy must allow `sts:TagSession`. The name of the session and the claims of
 //! the web identity token, which policies may depend on, change as well.
 
+mod target;
+
 use std::collections::BTreeSet;
 
 use super::{Unit, list};
@@ -26,12 +28,26 @@ pub fn check(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
             .iter()
             .map(|why| Finding::new(Code::NotChecked, why.clone())),
     );
-    if let Ok(arn) = RoleArn::parse(&role.arn)
-        && unit.session_tags()
-    {
-        chaining(unit, &arn, policies, findings);
+    let Ok(arn) = RoleArn::parse(&role.arn) else {
+        return;
+    };
+    match &unit.settings.target_role_arn {
+        None => held(unit, &arn, policies, findings),
+        // What is not the ARN of a role is refused with the configuration.
+        Some(target) => {
+            if let Ok(target) = RoleArn::parse(target) {
+                target::check(unit, &arn, &target, policies, findings);
+            }
+        }
     }
-    session(&role.arn, policies, findings);
+}
+
+/// What behaves otherwise for the role that pods hold in the end: the role itself, or its target role.
+fn held(unit: &Unit<'_>, role: &RoleArn, policies: &RolePolicies, findings: &mut Vec<Finding>) {
+    if unit.session_tags() {
+        chaining(unit, role, policies, findings);
+    }
+    session(&role.to_string(), policies, findings);
 }
 
 /// The resources of every statement that allows an action of STS: ARNs and patterns of roles, `*` where everything is allowed.
@@ -52,6 +68,23 @@ pub(crate) fn allowed<'a>(
         }
     }
     resources
+}
+
+/// Whether a statement is about a role, as far as its resources say. Variables may stand for anything.
+fn has_resource(statement: &Statement, role: &RoleArn) -> bool {
+    let role = role.to_string();
+    let named = |member: &str| {
+        statement.list(member).iter().any(|resource| {
+            let mut parts = resource.split("${");
+            let first = parts.next().unwrap_or_default().to_owned();
+            let pattern = parts.fold(first, |all, part| {
+                let rest = part.split_once('}').map_or("", |(_, rest)| rest);
+                format!("{all}*{rest}")
+            });
+            wildcard(&pattern, &role)
+        })
+    };
+    named("Resource") || (statement.members().contains_key("NotResource") && !named("NotResource"))
 }
 
 /// The letter case of actions has no meaning, and they may hold wildcards.

@@ -238,7 +238,7 @@ fn pod_identity(
         findings,
     );
     if granted.change.is_ours() {
-        size(role, document, &granted.document, &grant, findings);
+        size(unit, role, document, &granted.document, &grant, findings);
         let problems = check_trust_policy(&granted.document, &grant.pod());
         for problem in problems
             .iter()
@@ -293,8 +293,9 @@ fn verdict(role: &RoleInfo, verdict: Verdict, only_denials: bool, findings: &mut
     ));
 }
 
-/// The quota of the account cannot be read cheaply, so the default is taken for it.
+/// Where the quota of the account could not be read, the default is taken for it.
 fn size(
+    unit: &Unit<'_>,
     role: &RoleInfo,
     before: &Document,
     after: &Document,
@@ -302,16 +303,21 @@ fn size(
     findings: &mut Vec<Finding>,
 ) {
     let size = document_size(after);
-    if size <= TRUST_QUOTA_DEFAULT {
+    let quota = unit.trust_quota.unwrap_or(TRUST_QUOTA_DEFAULT);
+    if size <= quota {
         return;
     }
-    let excess = size - TRUST_QUOTA_DEFAULT;
+    let excess = size - quota;
+    let whose = match unit.trust_quota {
+        Some(_) => "quota of the account",
+        None => "default quota",
+    };
     let mut message = format!(
         "With the statement for this service account the trust policy of {} would have {size} characters (white space not \
-         counted), {excess} more than the default quota of {TRUST_QUOTA_DEFAULT}.",
+         counted), {excess} more than the {whose} of {quota}.",
         role.arn
     );
-    if let Some((scope, smaller)) = fitting(before, grant) {
+    if let Some((scope, smaller)) = fitting(before, grant, quota) {
         message.push_str(&format!(
             " With trust.scope = \"{scope}\" it would have {smaller}."
         ));
@@ -323,6 +329,10 @@ fn size(
         message.push_str(&format!(
             "; the quota cannot be raised beyond {TRUST_QUOTA_MAX}."
         ));
+    } else if unit.trust_quota.is_some() {
+        message.push_str(
+            ", or have the quota \"Role trust policy length\" (L-C07B4B0D) raised.",
+        );
     } else if document_size(before) > TRUST_QUOTA_DEFAULT {
         message.push_str(&format!(
             ". The quota was raised already: if to at least {size}, name trust_too_large in ignore_blockers."
@@ -336,8 +346,8 @@ fn size(
     findings.push(Finding::new(Code::TrustTooLarge, message));
 }
 
-/// The narrowest wider scope with which the policy stays inside the default quota.
-fn fitting(before: &Document, grant: &Grant) -> Option<(Scope, usize)> {
+/// The narrowest wider scope with which the policy stays inside the quota.
+fn fitting(before: &Document, grant: &Grant, quota: usize) -> Option<(Scope, usize)> {
     Scope::ALL
         .into_iter()
         .skip_while(|scope| *scope != grant.scope)
@@ -350,7 +360,7 @@ fn fitting(before: &Document, grant: &Grant) -> Option<(Scope, usize)> {
             .add(before)
             .ok()?;
             let size = document_size(&granted.document);
-            (size <= TRUST_QUOTA_DEFAULT).then_some((scope, size))
+            (size <= quota).then_some((scope, size))
         })
 }
 

@@ -14,8 +14,8 @@ use super::*;
 use crate::aws::{ClusterInfo, RoleInfo};
 use crate::migration::facts::{
     AgentFacts, AgentKind, Compute, ConsumerFacts, FargateProfileFacts, MIGRATION_TAG,
-    NetworkPolicyFacts, NodeFacts, Owner, PodFacts, ROLE_ARN, Restart, Selector, TemplateFacts,
-    WebhookFacts, WorkloadFacts, WorkloadId,
+    NetworkPolicyFacts, NodeFacts, Owner, PodFacts, ROLE_ARN, Restart, Selector, Taint,
+    TemplateFacts, Toleration, WebhookFacts, WorkloadFacts, WorkloadId,
 };
 use crate::migration::finding::Weight;
 use crate::migration::roles::{RolePolicy, Target};
@@ -35,6 +35,8 @@ struct Case {
     settings: Settings,
     sharing: Vec<String>,
     policies: Option<RolePolicies>,
+    target: Option<TargetRole>,
+    trust_quota: Option<usize>,
     associations: Option<usize>,
 }
 
@@ -76,6 +78,8 @@ impl Default for Case {
             settings: Settings::default(),
             sharing: Vec::new(),
             policies: None,
+            target: None,
+            trust_quota: None,
             associations: Some(3),
         };
         case.account("api", Some(ROLE));
@@ -103,6 +107,8 @@ impl Case {
             settings: &self.settings,
             sharing: &self.sharing,
             role_policies: self.policies.as_ref(),
+            target: self.target.as_ref(),
+            trust_quota: self.trust_quota,
             associations_in_cluster: self.associations,
         })
     }
@@ -303,6 +309,8 @@ fn every_code_fires_for_its_reason_and_for_no_other() {
 }
 
 const DATA: &str = "arn:aws:iam::123456789012:role/data";
+const ROOT: &str = "arn:aws:iam::123456789012:root";
+const ELSEWHERE: &str = "arn:aws:iam::210987654321:role/data";
 
 fn profile(namespace: &str, wanted: &[(&str, &str)]) -> FargateProfileFacts {
     FargateProfileFacts {
@@ -335,7 +343,31 @@ fn consume(case: &mut Case, service_account: &str) {
         kind: "SecretStore".to_owned(),
         name: "aws".to_owned(),
         service_account: service_account.to_owned(),
+        certain: true,
     });
+}
+
+/// A role with a target role in this account or another, its own policy and the target's trust policy.
+fn targeted(case: &mut Case, target: &str, own: Value, trust: Option<Value>) {
+    case.settings.target_role_arn = Some(target.to_owned());
+    case.policy(own);
+    case.target = trust.map(|statement| TargetRole {
+        trust: match statement {
+            Value::Null => Target::Missing,
+            statement => Target::Trust(
+                json!({"Version": "2012-10-17", "Statement": statement}).to_string(),
+            ),
+        },
+        policies: None,
+    });
+}
+
+fn may_assume(resource: &str) -> Value {
+    json!({"Effect": "Allow", "Action": ["sts:AssumeRole", "sts:TagSession"], "Resource": resource})
+}
+
+fn trusts(principal: &str) -> Value {
+    json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": ["sts:AssumeRole", "sts:TagSession"]})
 }
 
 fn invalid(case: &mut Case, text: &str) {
@@ -415,6 +447,20 @@ fn size_of_the_trust_policy() {
         for part in parts {
             assert!(message.contains(part), "{part}: {message}");
         }
+    }
+    // An account whose quota was raised.
+    let raised = |total: usize| {
+        let mut case = case(total);
+        case.trust_quota = Some(4_096);
+        case
+    };
+    assert_eq!(raised(4_096).codes(), []);
+    let message = raised(4_097).message(Code::TrustTooLarge);
+    for part in [
+        "1 more than the quota of the account of 4096",
+        "or have the quota \"Role trust policy length\" (L-C07B4B0D) raised.",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
     }
     // White space does not count.
     let mut spaced = case(2_048);
@@ -604,8 +650,34 @@ fn messages_name_what_was_found_and_what_to_do() {
                 consume(c, "api");
                 c.settings.retire_annotation = true;
             },
-            Code::AnnotationConsumers,
+            Code::RetireBreaksConsumers,
             &["SecretStore aws", "retire IRSA, which breaks them"],
+        ),
+        (
+            |c| {
+                c.template().token_paths.insert("app".into());
+            },
+            Code::HardCodedCredentials,
+            &[
+                "/var/run/secrets/eks.amazonaws.com/serviceaccount",
+                "Deployment api in namespace payments",
+            ],
+        ),
+        (
+            |c| targeted(c, DATA, json!([]), Some(trusts(ROOT))),
+            Code::TargetRoleDenied,
+            &[
+                "role/payments do not let it assume the target role arn:aws:iam::123456789012:role/data: sts:AssumeRole and \
+                 sts:TagSession are missing",
+            ],
+        ),
+        (
+            |c| targeted(c, DATA, may_assume(DATA), Some(trusts("arn:aws:iam::123456789012:role/other"))),
+            Code::TargetRoleDenied,
+            &[
+                "By the trust policy of the target role arn:aws:iam::123456789012:role/data it can never be assumed",
+                "us-east-1/123456789012/demo/payments/api",
+            ],
         ),
         (
             |c| {

@@ -19,6 +19,8 @@ const SKIP_CONTAINERS: &str = "eks.amazonaws.com/skip-containers";
 const SKIP_WEBHOOK: &str = "eks.amazonaws.com/skip-pod-identity-webhook";
 /// Put on pods that have a network interface, and with it security groups, of their own.
 const POD_ENI: &str = "vpc.amazonaws.com/pod-eni";
+/// Where the webhook mounts the token of IRSA.
+const TOKEN_DIRECTORY: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount";
 /// The audience of tokens for IRSA.
 const STS_AUDIENCE: &str = "sts.amazonaws.com";
 /// Variables that the webhook puts into containers. Of a pod with a known template they say nothing that the template does not.
@@ -79,14 +81,15 @@ fn pods<'a>(unit: &Unit<'a>) -> impl Iterator<Item = &'a PodFacts> {
 }
 
 /// Whether pods of the service account may run on a node, as far as their templates say. While there are none that are known, they
-/// may run anywhere.
+/// may run wherever they need not tolerate a taint.
 pub(super) fn may_run_on(unit: &Unit<'_>, node: &NodeFacts) -> bool {
     let shapes = shapes(unit);
     let all_known = unit
         .namespace
         .workloads_of(unit.service_account)
         .all(|workload| shapes.iter().any(|shape| *shape.workload == workload.id));
-    !all_known || shapes.is_empty() || shapes.iter().any(|shape| shape.template.may_run_on(node))
+    (!all_known || shapes.is_empty()) && node.admits(&[])
+        || shapes.iter().any(|shape| shape.template.may_run_on(node))
 }
 
 /// What a workload is called. What comes and goes is not named: plan and apply must find the same (rule F2).
@@ -151,20 +154,20 @@ fn fargate(unit: &Unit<'_>, shapes: &[Shape<'_>], pods: &[&PodFacts], findings: 
         let opted_out = |template: &TemplateFacts| {
             template.annotations.get(COMPUTE_TYPE).map(String::as_str) == Some("ec2")
         };
+        // The scheduler of Fargate leaves pods of DaemonSets alone: they stay on the nodes that their controller chose.
+        let schedulable = |kind: &str| kind != "DaemonSet";
         let what = if shapes.is_empty() {
             // Pods that are not there yet: what labels they will have nobody knows, unless none are asked for.
             profile
                 .selects(unit.namespace_name, &BTreeMap::new())
                 .then(|| format!("every pod of the namespace {}", unit.namespace_name))
         } else {
-            affected(
-                shapes,
-                |template| {
-                    !opted_out(template) && profile.selects(unit.namespace_name, &template.labels)
-                },
-                &[],
-                |_| false,
-            )
+            let selected = shapes.iter().filter(|shape| {
+                schedulable(&shape.workload.kind)
+                    && !opted_out(shape.template)
+                    && profile.selects(unit.namespace_name, &shape.template.labels)
+            });
+            list(selected.map(|shape| label(shape.workload)))
         };
         if let Some(what) = what {
             findings.push(Finding::new(
@@ -248,6 +251,28 @@ fn hard_coded(
                 add(&pod.workload, variable, container);
             }
         }
+    }
+    let never = |_: &PodFacts| false;
+    if let Some(what) = affected(shapes, |it| !it.token_paths.is_empty(), &[], never) {
+        findings.push(Finding::new(
+            Code::HardCodedCredentials,
+            format!(
+                "Containers are told to use the token of IRSA under {TOKEN_DIRECTORY}, in a variable, the command or its arguments: \
+                 {what} in namespace {}. With an association the webhook does not mount it any more. Let them find credentials as \
+                 AWS SDKs do, or mount a token there in the pod template.",
+                unit.namespace_name
+            ),
+        ));
+    }
+    if let Some(what) = affected(shapes, |it| !it.profile_variables.is_empty(), &[], never) {
+        findings.push(Finding::new(
+            Code::AwsProfile,
+            format!(
+                "AWS_PROFILE, AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE is set: {what}. Where that profile has keys, or a role \
+                 with a token file, SDKs use those and not Pod Identity. Check the files, or remove the variables from the pod \
+                 template."
+            ),
+        ));
     }
     for (workload, variables) in variables {
         let Some(names) = list(

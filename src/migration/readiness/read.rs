@@ -22,9 +22,10 @@ use crate::policy::OidcIssuer;
 use crate::provider::ProviderData;
 
 use super::super::facts::{
-    AgentFacts, AgentKind, ClusterFacts, Compute, FargateProfileFacts, NodeFacts, WebhookFacts,
+    AgentFacts, AgentKind, ClusterFacts, Compute, FargateProfileFacts, NodeFacts, Taint,
+    WebhookFacts,
 };
-use super::{AGENT, Depth};
+use super::AGENT;
 
 /// Where EKS and the Helm chart put the agent unless told otherwise.
 const KUBE_SYSTEM: &str = "kube-system";
@@ -33,13 +34,14 @@ const COMPUTE_TYPE: &str = "eks.amazonaws.com/compute-type";
 const OS: &str = "kubernetes.io/os";
 /// The webhook's configuration, as EKS creates it in every cluster.
 const WEBHOOK: &str = "pod-identity-webhook";
+/// For so many seconds after a node has joined, its pods of DaemonSets may still be on their way.
+const JOINING: i64 = 180;
 /// Fargate profiles described at a time; a cluster has ten unless its quota was raised.
 const PROFILES_AT_A_TIME: usize = 5;
 
 pub(super) async fn cluster(
     context: &Context<ProviderData>,
     name: &str,
-    depth: Depth,
 ) -> Result<Arc<ClusterFacts>, AwsError> {
     let cluster = context.provider.cluster(&context.cancel, name).await?;
     let reader = Reader {
@@ -47,39 +49,25 @@ pub(super) async fn cluster(
         cluster: &cluster,
         gaps: Gaps::default(),
     };
-    let mut facts = match depth {
-        Depth::Aws => {
-            let (addon, fargate_profiles) =
-                tokio::try_join!(reader.addon(), reader.fargate_profiles())?;
-            ClusterFacts {
-                agent: reader.addon_facts(addon.as_ref()),
-                fargate_profiles,
-                ..ClusterFacts::default()
-            }
-        }
-        Depth::Full => {
-            let (addon, fargate_profiles, oidc_provider, api) = tokio::try_join!(
-                reader.addon(),
-                reader.fargate_profiles(),
-                reader.oidc_provider(),
-                reader.api(),
-            )?;
-            let mut facts = ClusterFacts {
-                agent: reader.addon_facts(addon.as_ref()),
-                fargate_profiles,
-                oidc_provider,
-                ..ClusterFacts::default()
-            };
-            if let Some(api) = api {
-                (facts.agent, facts.nodes, facts.webhook) = tokio::try_join!(
-                    reader.agent(&api, addon.as_ref(), facts.agent),
-                    reader.nodes(&api),
-                    reader.webhook(&api),
-                )?;
-            }
-            facts
-        }
+    let (addon, fargate_profiles, oidc_provider, api) = tokio::try_join!(
+        reader.addon(),
+        reader.fargate_profiles(),
+        reader.oidc_provider(),
+        reader.api(),
+    )?;
+    let mut facts = ClusterFacts {
+        agent: reader.addon_facts(addon.as_ref()),
+        fargate_profiles,
+        oidc_provider,
+        ..ClusterFacts::default()
     };
+    if let Some(api) = api {
+        (facts.agent, facts.nodes, facts.webhook) = tokio::try_join!(
+            reader.agent(&api, addon.as_ref(), facts.agent),
+            reader.nodes(&api),
+            reader.webhook(&api),
+        )?;
+    }
     facts.not_read = reader.gaps.sentences();
     facts.cluster = cluster;
     Ok(Arc::new(facts))
@@ -250,7 +238,11 @@ impl Reader<'_> {
             .list::<Node>(&self.context.cancel, Scope::Cluster, None)
             .await
         {
-            Ok(nodes) => Ok(Some(nodes.into_iter().filter_map(node).collect())),
+            Ok(nodes) => {
+                let now = time::OffsetDateTime::now_utc().unix_timestamp();
+                let nodes = nodes.into_iter();
+                Ok(Some(nodes.filter_map(|it| node(it, now)).collect()))
+            }
             Err(error) => self.gaps.kubernetes(Wanted::NODES, &error),
         }
     }
@@ -559,7 +551,8 @@ fn is_expired(certificate: &CertificateDer<'_>, now: UnixTime) -> bool {
     )
 }
 
-fn node(node: Node) -> Option<(String, NodeFacts)> {
+/// A node as it is `now`, in seconds since 1970.
+fn node(node: Node, now: i64) -> Option<(String, NodeFacts)> {
     let labels = node.metadata.labels.unwrap_or_default();
     let label = |name: &str| labels.get(name).map_or("", String::as_str);
     let compute = match label(COMPUTE_TYPE) {
@@ -569,6 +562,10 @@ fn node(node: Node) -> Option<(String, NodeFacts)> {
         _ => Compute::Ec2,
     };
     let windows = label(OS) == "windows";
+    let created = node.metadata.creation_timestamp.as_ref();
+    let joining = created.is_some_and(|time| now - time.0.as_second() < JOINING);
+    let spec = node.spec.unwrap_or_default();
+    let taints = spec.taints.into_iter().flatten();
     let conditions = node.status.and_then(|status| status.conditions);
     let ready = conditions
         .into_iter()
@@ -577,6 +574,16 @@ fn node(node: Node) -> Option<(String, NodeFacts)> {
     let facts = NodeFacts {
         labels,
         ready,
+        joining,
+        unschedulable: spec.unschedulable.unwrap_or_default(),
+        taints: taints
+            .filter(|taint| taint.effect != "PreferNoSchedule")
+            .map(|taint| Taint {
+                key: taint.key,
+                value: taint.value.unwrap_or_default(),
+                effect: taint.effect,
+            })
+            .collect(),
         windows,
         compute,
     };
@@ -732,7 +739,7 @@ mod tests {
             (facts.compute, facts.windows)
         };
         fn node_of(node: serde_json::Value) -> (String, NodeFacts) {
-            super::node(serde_json::from_value(node).unwrap()).unwrap()
+            super::node(serde_json::from_value(node).unwrap(), 0).unwrap()
         }
         assert_eq!(node(json!({})), (Compute::Ec2, false));
         assert_eq!(node(json!({OS: "windows"})), (Compute::Ec2, true));
@@ -744,6 +751,38 @@ mod tests {
         ] {
             assert_eq!(node(json!({COMPUTE_TYPE: label, OS: "linux"})).0, compute);
         }
+    }
+
+    #[test]
+    fn nodes_that_take_no_pods_yet_or_any_more() {
+        let facts = |spec: serde_json::Value, now: i64| {
+            let node = json!({
+                "metadata": {"name": "n1", "creationTimestamp": "1970-01-01T01:00:00Z"},
+                "spec": spec,
+            });
+            super::node(serde_json::from_value(node).unwrap(), now)
+                .unwrap()
+                .1
+        };
+        assert!(facts(json!({}), 3600 + 179).joining);
+        let plain = facts(json!({}), 3600 + 180);
+        assert!(!plain.joining && !plain.unschedulable && plain.taints.is_empty());
+        let cordoned = facts(
+            json!({"unschedulable": true, "taints": [
+                {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"},
+                {"key": "spot", "value": "yes", "effect": "PreferNoSchedule"},
+            ]}),
+            7200,
+        );
+        assert!(cordoned.unschedulable);
+        assert_eq!(
+            cordoned.taints,
+            [Taint {
+                key: "node.kubernetes.io/unschedulable".to_owned(),
+                value: String::new(),
+                effect: "NoSchedule".to_owned(),
+            }]
+        );
     }
 
     /// A certificate as PEM, valid from the beginning of 2026 to that of another year.

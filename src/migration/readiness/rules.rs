@@ -73,15 +73,32 @@ pub fn nodes_without_agent(facts: &ClusterFacts) -> Option<BTreeSet<&str>> {
     Some(nodes)
 }
 
-/// Nodes that need the agent's DaemonSet (ready, Linux, EC2, not of Auto Mode); `None` if nodes could not be read.
+/// Nodes that joined a moment ago, on which the agent is still to come; none if nodes or pods could not be read.
+pub(super) fn nodes_waiting_for_agent(facts: &ClusterFacts) -> BTreeSet<&str> {
+    let Some((nodes, ready)) = facts.nodes.as_ref().zip(facts.agent.ready_nodes.as_ref()) else {
+        return BTreeSet::new();
+    };
+    nodes
+        .iter()
+        .filter(|(name, node)| node.joining && needs_agent(node) && !ready.contains(*name))
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// Linux on EC2, not of Auto Mode, and new pods may be put on it.
+fn needs_agent(node: &NodeFacts) -> bool {
+    // What runs on a node that is not ready has other troubles, and nothing new is put there.
+    node.ready && !node.unschedulable && !node.windows && node.compute == Compute::Ec2
+}
+
+/// Nodes that need the agent's DaemonSet (Linux, EC2, not of Auto Mode) and that new pods may be put on: ready, not cordoned, and
+/// there long enough for an agent to have come; `None` if nodes could not be read.
 #[must_use]
 pub fn nodes_needing_agent(facts: &ClusterFacts) -> Option<BTreeSet<&str>> {
-    // What runs on a node that is not ready has other troubles, and nothing new is put there.
-    let needs = |node: &NodeFacts| node.ready && !node.windows && node.compute == Compute::Ec2;
     let nodes = facts.nodes.as_ref()?.iter();
     Some(
         nodes
-            .filter(|(_, node)| needs(node))
+            .filter(|(_, node)| needs_agent(node) && !node.joining)
             .map(|(name, _)| name.as_str())
             .collect(),
     )
@@ -174,7 +191,8 @@ fn agent(facts: &ClusterFacts) -> Vec<Finding> {
         (Some(_), None) => false,
     };
     let installation =
-        "Install it with podidentity_agent, or as the EKS add-on eks-pod-identity-agent otherwise.";
+        "Install it with podidentity_agent (with migrations in the same configuration that have it in depends_on), or as the EKS \
+         add-on eks-pod-identity-agent otherwise.";
     let unhealthy = |message: &str| Finding::new(Code::AgentUnhealthy, message);
     let on_nodes = |message: &str| Finding::new(Code::AgentNotOnNodes, message);
     let some_missing = missing.as_ref().is_some_and(|nodes| !nodes.is_empty());

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::super::facts::ClusterFacts;
+use super::super::facts::{AgentKind, ClusterFacts};
 use super::super::finding::Code;
-use super::{Depth, diagnostic, nodes_without_agent, read, reasons};
+use super::{diagnostic, nodes_waiting_for_agent, nodes_without_agent, read, reasons};
 use crate::aws::AwsError;
 use crate::framework::{Context, Diagnostic};
 use crate::provider::ProviderData;
@@ -81,7 +81,7 @@ pub async fn settled(
 ) -> Result<Arc<ClusterFacts>, Diagnostic> {
     let slot = context.provider.latest_readiness().slot(name);
     settle(&slot, &context.cancel, name, || {
-        read::cluster(context, name, Depth::Full)
+        read::cluster(context, name)
     })
     .await
     .map_err(|error| diagnostic(name, &error))
@@ -137,9 +137,14 @@ where
     }
 }
 
-/// A cluster without an agent is not among them: none is on its way.
+/// A cluster without an agent is not among them: none is on its way. Nodes that joined a moment ago are, though they are no reason
+/// against a migration: pods that are restarted may be put there before the agent is.
 fn troubles(facts: &ClusterFacts) -> BTreeSet<Trouble> {
     let mut troubles = BTreeSet::new();
+    let not_on = |node: &str| Trouble::NotOnNode(node.to_owned());
+    if matches!(facts.agent.kind, AgentKind::Addon | AgentKind::SelfManaged) {
+        troubles.extend(nodes_waiting_for_agent(facts).into_iter().map(not_on));
+    }
     for reason in reasons(facts) {
         match reason.code {
             Code::AgentUnhealthy => {
@@ -149,7 +154,7 @@ fn troubles(facts: &ClusterFacts) -> BTreeSet<Trouble> {
                 nodes_without_agent(facts)
                     .into_iter()
                     .flatten()
-                    .map(|node| Trouble::NotOnNode(node.to_owned())),
+                    .map(not_on),
             ),
             _ => {}
         }
@@ -161,7 +166,7 @@ fn troubles(facts: &ClusterFacts) -> BTreeSet<Trouble> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::super::super::facts::{AgentFacts, AgentKind, NodeFacts};
+    use super::super::super::facts::{AgentFacts, NodeFacts};
     use super::*;
     use crate::aws::ClusterInfo;
 
@@ -238,6 +243,18 @@ mod tests {
         let fake = Fake::new(&[updating, on_one(), healthy()]);
         assert_eq!(fake.settle().await.unwrap(), healthy());
         assert_eq!(fake.looks(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_joined_a_moment_ago_is_waited_for_but_no_reason() {
+        let mut joining = on_one();
+        let nodes = Arc::make_mut(&mut joining).nodes.as_mut().unwrap();
+        nodes.get_mut("b").unwrap().joining = true;
+        assert_eq!(reasons(&joining), []);
+        let fake = Fake::new(&[Arc::clone(&joining), healthy()]);
+        assert_eq!(fake.settle().await.unwrap(), healthy());
+        let fake = Fake::new(&[Arc::clone(&joining)]);
+        assert_eq!(fake.settle().await.unwrap(), joining);
     }
 
     #[tokio::test(start_paused = true)]

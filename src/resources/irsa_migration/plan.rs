@@ -137,7 +137,7 @@ pub(super) async fn create(
     .await
     {
         Ok(reality) => {
-            let reality = Box::pin(reality.in_depth(context)).await;
+            let reality = Box::pin(reality.in_depth(context, &settings)).await;
             remember_annotation(&reality, &mut response.planned_private);
             fill(context, &mut planned, &settings, reality, response);
             if let Some(first) = &request.planned_private {
@@ -196,11 +196,20 @@ fn fill(
         let first = provider.migrations().first_seen(role);
         reality.role = RoleFacts::Found(first);
     }
-    let findings = reality.findings(settings);
+    let mut findings = reality.findings(settings);
+    // What the agent of this run will be like, the apply looks at before it changes anything.
+    let agent_planned = provider.planned_agents().has(&reality.unit.cluster);
+    if agent_planned {
+        findings.retain(|finding| !finding.code.is_about_agent());
+    }
     report(&reality.unit, planned, &findings, &mut response.diagnostics);
     let (blockers, warnings) = finding_models(&findings);
     planned.blockers = Attr::Known(blockers);
-    planned.warnings = Attr::Known(warnings);
+    planned.warnings = if agent_planned {
+        Attr::Unknown
+    } else {
+        Attr::Known(warnings)
+    };
     planned.cluster_arn = Attr::Known(reality.cluster.cluster.arn.clone());
     planned.issuer = Attr::from(reality.subject().map(|subject| subject.issuer.name()));
     if !planned.role_arn.is_known()
@@ -662,13 +671,13 @@ pub(super) fn workload_models(reality: &Reality, planning: bool) -> Vec<Workload
 /// What the plan at apply time compares with (Terraform 1.16 and later).
 fn remembered(planned: &Migration) -> Json {
     let text = |value: &Attr<String>| value.as_deref().map(ToOwned::to_owned);
-    let findings = |models: &Attr<Vec<FindingModel>>| -> Vec<Json> {
-        models
-            .known()
-            .into_iter()
-            .flatten()
-            .map(|finding| json!([text(&finding.code), text(&finding.message)]))
-            .collect()
+    let findings = |models: &Attr<Vec<FindingModel>>| -> Option<Vec<Json>> {
+        let models = models.known()?.iter();
+        Some(
+            models
+                .map(|finding| json!([text(&finding.code), text(&finding.message)]))
+                .collect(),
+        )
     };
     let workloads: Vec<Json> = planned
         .workloads

@@ -13,8 +13,8 @@ use crate::migration::facts::{
 use crate::migration::finding::Finding;
 use crate::migration::phase::Phase;
 use crate::migration::preflight;
-use crate::migration::readiness::{self, Depth};
-use crate::migration::roles::RolePolicies;
+use crate::migration::readiness;
+use crate::migration::roles::{RolePolicies, TargetRole};
 use crate::migration::steps::service_account::Breadcrumb;
 use crate::migration::steps::{association, service_account};
 use crate::migration::{gather, roles};
@@ -55,6 +55,8 @@ pub(super) struct Reality {
     pub(super) association: Option<AssociationFacts>,
     pub(super) breadcrumb: Option<Breadcrumb>,
     policies: Option<Arc<RolePolicies>>,
+    target: Option<TargetRole>,
+    trust_quota: Option<usize>,
     associations_in_cluster: Option<usize>,
 }
 
@@ -85,7 +87,7 @@ pub(super) async fn look(
             }
         })?;
     let cluster = async {
-        readiness::cluster(context, &unit.cluster, Depth::Full)
+        readiness::cluster(context, &unit.cluster)
             .await
             .map_err(Blind::Failed)
     };
@@ -145,6 +147,7 @@ pub(super) async fn look(
         provider.forget_role(&name.name);
     }
     let role = roles::role(context, &info, named).await;
+    let trust_quota = roles::trust_quota(context, [&role]).await;
     Ok(Reality {
         unit: unit.clone(),
         cluster,
@@ -153,6 +156,8 @@ pub(super) async fn look(
         breadcrumb,
         namespace,
         policies: None,
+        target: None,
+        trust_quota,
         associations_in_cluster: None,
     })
 }
@@ -302,22 +307,28 @@ impl Reality {
         sharing.into_iter().collect()
     }
 
-    /// Reads the policies of the role and counts associations, for the checks that need them. What cannot be read is left
-    /// out.
-    pub(super) async fn in_depth(mut self, context: &Context<ProviderData>) -> Self {
+    /// Reads the policies of the role, looks at the target role and counts associations, for the checks that need them. What cannot be
+    /// read is left out.
+    pub(super) async fn in_depth(
+        mut self,
+        context: &Context<ProviderData>,
+        settings: &Settings,
+    ) -> Self {
         if self.association.is_none() {
             self.associations_in_cluster = association::list(context, &self.unit.cluster)
                 .await
                 .ok()
                 .map(|all| all.len());
         }
-        if let Some(role) = self.role_info() {
+        if let Some(role) = self.role_info().cloned() {
             match roles::policies(context, &role.name).await {
                 Ok(policies) => self.policies = Some(policies),
                 Err(error) => {
                     tracing::debug!(role = role.name, %error, "the role's policies could not be read");
                 }
             }
+            let target = settings.target_role_arn.as_deref();
+            self.target = roles::target(context, &role.arn, target).await;
         }
         self
     }
@@ -335,6 +346,8 @@ impl Reality {
             settings,
             sharing: &sharing,
             role_policies: self.policies.as_deref(),
+            target: self.target.as_ref(),
+            trust_quota: self.trust_quota,
             associations_in_cluster: self.associations_in_cluster,
         })
     }

@@ -638,11 +638,38 @@ fn consumers_of_the_annotation() {
             "apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"namespace": "payments", "name": "vault"},
             "spec": {"provider": {"aws": {"service": "SecretsManager", "region": "us-east-1", "auth": {"jwt": {"serviceAccountRef": {"name": "api"}}}}}},
         }));
-    let Some(case) = case(&cluster, with(RETIRE)) else {
+    let Some(mut case) = case(&cluster, with(RESTART)) else {
         return;
     };
     let message = expect_warning(&case, "annotation_consumers");
     assert!(message.contains("vault"), "{message}");
+    case.config(with(RETIRE));
+    expect_blocker(&mut case, "retire_breaks_consumers", "SecretStore vault");
+}
+
+/// The agent and a migration that depends on it, in one configuration.
+#[test]
+fn s30_an_agent_of_the_same_configuration() {
+    let agent = r#"
+        resource "podidentity_agent" "this" {
+          cluster_name = "{{cluster}}"
+        }
+    "#;
+    let depends = format!("{RESTART}\n  depends_on = [podidentity_agent.this]");
+    let config = format!("{agent}{}", with(&depends));
+    let Some(mut case) = case(&Cluster::plain().unset("addons"), config) else {
+        return;
+    };
+    let plan = case.plan();
+    assert_eq!(planned_codes(&plan, "blockers"), Vec::<String>::new());
+    assert!(
+        plan.after(THIS, "warnings").is_err(),
+        "known after apply: {plan:?}"
+    );
+    case.apply()
+        .expect_attribute(THIS, "phase", "verified")
+        .expect_empty_plan()
+        .destroy();
 }
 
 /// If reality moves between the plan and its apply, the apply stops and says what moved.

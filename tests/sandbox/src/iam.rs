@@ -268,6 +268,7 @@ impl Iam {
             "DeleteRolePolicy" => self.delete_role_policy(form),
             "DeleteUser" => self.delete_user(form),
             "DetachRolePolicy" => self.detach_role_policy(form),
+            "GetAccountSummary" => self.get_account_summary(form),
             "GetInstanceProfile" => self.get_instance_profile(form),
             "GetOpenIDConnectProvider" => self.get_open_id_connect_provider(form),
             "GetPolicy" => self.get_policy(context, form),

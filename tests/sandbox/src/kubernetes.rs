@@ -62,6 +62,9 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) issuer: &'a str,
 }
 
+/// How long nodes have been there unless a seed says otherwise.
+pub(crate) const NODE_AGE: time::Duration = time::Duration::HOUR;
+
 /// A Node object.
 pub(crate) fn node(name: &str, labels: &Value, ready: bool) -> Value {
     let mut all = json!({
@@ -98,14 +101,14 @@ impl Kubernetes {
         for namespace in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             this.ensure_namespace(namespace, now);
         }
-        let mut objects = vec![webhook::configuration()];
+        let mut objects = vec![(webhook::configuration(), now)];
         for name in ["ip-10-0-1-10.ec2.internal", "ip-10-0-2-20.ec2.internal"] {
             let labels = json!({"node.kubernetes.io/instance-type": "m7i.large", "eks.amazonaws.com/nodegroup": "default"});
-            objects.push(node(name, &labels, true));
+            objects.push((node(name, &labels, true), now - NODE_AGE));
         }
-        for object in objects {
+        for (object, created) in objects {
             // None of them can be refused: a test starts a sandbox and looks for them.
-            let _ = this.put(object, now);
+            let _ = this.put(object, created);
         }
         this
     }
@@ -119,10 +122,10 @@ impl Kubernetes {
         );
     }
 
-    /// Replaces all nodes.
+    /// Replaces all nodes. Each comes with the time when it joined the cluster.
     pub(crate) fn set_nodes(
         &mut self,
-        nodes: Vec<Value>,
+        nodes: Vec<(Value, OffsetDateTime)>,
         now: OffsetDateTime,
     ) -> Result<(), String> {
         let kind = built_in("nodes");
@@ -135,7 +138,9 @@ impl Kubernetes {
             let write = Write::by("eks", now);
             let _ = self.store.delete(kind, "", &name, &json!({}), &write);
         }
-        nodes.into_iter().try_for_each(|node| self.put(node, now))
+        nodes
+            .into_iter()
+            .try_for_each(|(node, joined)| self.put(node, joined))
     }
 
     fn kind_of(&self, object: &Value) -> Result<&'static Kind, String> {

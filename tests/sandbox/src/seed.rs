@@ -165,6 +165,8 @@ struct SeedNode {
     labels: Map<String, Value>,
     #[serde(default = "yes")]
     ready: bool,
+    /// How many seconds ago it joined.
+    age_s: Option<i64>,
 }
 
 /// Whether the watcher over credentials cares about a service account; it does unless it is told not to.
@@ -352,7 +354,13 @@ fn apply_cluster(state: &mut State, seed: SeedCluster, now: OffsetDateTime) -> R
     if let Some(nodes) = seed.nodes {
         let nodes = nodes
             .into_iter()
-            .map(|n| kubernetes::node(&n.name, &n.labels.into(), n.ready))
+            .map(|n| {
+                let age = n
+                    .age_s
+                    .map_or(kubernetes::NODE_AGE, time::Duration::seconds);
+                let node = kubernetes::node(&n.name, &n.labels.into(), n.ready);
+                (node, now - age)
+            })
             .collect();
         cluster.kubernetes.set_nodes(nodes, now)?;
     }

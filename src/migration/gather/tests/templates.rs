@@ -181,7 +181,7 @@ fn what_templates_say() {
         (
             "spec.volumes",
             json!([
-                {"name": "secrets", "csi": {"driver": "secrets-store.csi.k8s.io"}},
+                {"name": "secrets", "csi": {"driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": "db"}}},
                 {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"audience": "sts.amazonaws.com", "path": "t"}}, {"serviceAccountToken": {"path": "api"}}]}},
             ]),
         ),
@@ -202,12 +202,73 @@ fn what_templates_say() {
         [("app", "AWS_ACCESS_KEY_ID"), ("init", "AWS_ROLE_ARN")]
     );
     assert_eq!(
-        full.csi_drivers.iter().collect::<Vec<_>>(),
-        ["secrets-store.csi.k8s.io"]
+        full.csi_volumes,
+        BTreeSet::from([(
+            "secrets-store.csi.k8s.io".to_owned(),
+            Some("db".to_owned())
+        )])
     );
     assert_eq!(
         full.token_audiences.iter().collect::<Vec<_>>(),
         ["sts.amazonaws.com"]
+    );
+}
+
+#[test]
+fn settings_of_credentials_elsewhere() {
+    const PATH: &str = "/var/run/secrets/eks.amazonaws.com/serviceaccount/token";
+    let names = |of: &BTreeSet<(String, String)>| -> Vec<String> {
+        of.iter().map(|(_, name)| name.clone()).collect()
+    };
+    let facts = template(&[(
+        "spec.containers.0.env",
+        env(&[("AWS_PROFILE", "x"), ("AWS_CONFIG_FILE", "/c")]),
+    )]);
+    assert_eq!(
+        names(&facts.profile_variables),
+        ["AWS_CONFIG_FILE", "AWS_PROFILE"]
+    );
+    assert!(facts.token_paths.is_empty());
+    for (path, value) in [
+        ("spec.containers.0.env", env(&[("TOKEN", PATH)])),
+        (
+            "spec.containers.0.args",
+            json!([format!("--token={PATH}")]),
+        ),
+        (
+            "spec.containers.0.command",
+            json!(["cat", PATH.trim_start_matches("/var")]),
+        ),
+    ] {
+        let field = (path, value.clone());
+        let facts = template(std::slice::from_ref(&field));
+        assert!(facts.token_paths.contains("app"), "{path} {value}");
+        // Whoever mounts a token there does not depend on the webhook.
+        let mount = json!([{"name": "own", "mountPath": "/var/run/secrets/eks.amazonaws.com/serviceaccount"}]);
+        let facts = template(&[field, ("spec.containers.0.volumeMounts", mount)]);
+        assert!(facts.token_paths.is_empty(), "{path} {value}");
+    }
+    for variables in [
+        env(&[("AWS_WEB_IDENTITY_TOKEN_FILE", PATH)]),
+        env(&[("TOKEN", AGENT_TOKEN)]),
+    ] {
+        let facts = template(&[("spec.containers.0.env", variables)]);
+        assert!(facts.token_paths.is_empty());
+    }
+}
+
+#[test]
+fn tolerations_of_templates() {
+    let facts = template(&[(
+        "spec.tolerations",
+        json!([{"operator": "Exists"}, {"key": "gpu", "value": "a", "effect": "NoSchedule"}]),
+    )]);
+    let (any, one) = (&facts.tolerations[0], &facts.tolerations[1]);
+    assert!(any.any_value && any.key.is_none() && any.effect.is_none());
+    assert!(!one.any_value && one.value == "a");
+    assert_eq!(
+        (one.key.as_deref(), one.effect.as_deref()),
+        (Some("gpu"), Some("NoSchedule"))
     );
 }
 

@@ -2,6 +2,20 @@
 
 use super::*;
 
+/// Adds a node with a taint, and no agent on it.
+fn taint(case: &mut Case) {
+    let tainted = NodeFacts {
+        taints: vec![Taint {
+            key: "karpenter.sh/disrupted".into(),
+            value: String::new(),
+            effect: "NoSchedule".into(),
+        }],
+        ..node()
+    };
+    let nodes = case.cluster.nodes.as_mut().unwrap();
+    nodes.insert("tainted".into(), tainted);
+}
+
 /// What is spoiled, how, and the codes that come of it.
 pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
     // The cluster.
@@ -144,6 +158,51 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
                 .insert("h".into());
         },
         &[],
+    ),
+    (
+        "nodes without agent that joined a moment ago, or were cordoned",
+        |c| {
+            let nodes = c.cluster.nodes.as_mut().unwrap();
+            nodes.insert(
+                "new".into(),
+                NodeFacts {
+                    joining: true,
+                    ..node()
+                },
+            );
+            nodes.insert(
+                "old".into(),
+                NodeFacts {
+                    unschedulable: true,
+                    ..node()
+                },
+            );
+        },
+        &[],
+    ),
+    (
+        "a tainted node without agent",
+        |c| taint(c),
+        &[],
+    ),
+    (
+        "a tainted node without agent, before there are pods",
+        |c| {
+            taint(c);
+            c.namespace.workloads.clear();
+        },
+        &[],
+    ),
+    (
+        "a tainted node without agent that the pods tolerate",
+        |c| {
+            taint(c);
+            c.template().tolerations = vec![Toleration {
+                any_value: true,
+                ..Toleration::default()
+            }];
+        },
+        &[Code::AgentNotOnNodes],
     ),
     (
         "a node that the pods cannot run on",

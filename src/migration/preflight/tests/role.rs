@@ -13,14 +13,14 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         &[Code::ServiceAccountMissing],
     ),
     (
-        "service accounts not read",
+        "no service account, and something else was not read",
         |c| {
             c.namespace.service_accounts.clear();
             c.namespace
                 .not_read
-                .insert("Service accounts cannot be read.".into());
+                .insert("Network policies cannot be read.".into());
         },
-        &[Code::NotChecked],
+        &[Code::ServiceAccountMissing, Code::NotChecked],
     ),
     (
         "gone after the migration",
@@ -48,6 +48,31 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
     (
         "External Secrets",
         |c| consume(c, "api"),
+        &[Code::AnnotationConsumers],
+    ),
+    (
+        "External Secrets, and the annotation is to go",
+        |c| {
+            consume(c, "api");
+            c.settings.retire_annotation = true;
+        },
+        &[Code::RetireBreaksConsumers],
+    ),
+    (
+        "External Secrets, and the trust is to go",
+        |c| {
+            consume(c, "api");
+            c.settings.retire_trust = true;
+        },
+        &[Code::RetireBreaksConsumers],
+    ),
+    (
+        "perhaps a CSI driver, and the trust is to go",
+        |c| {
+            consume(c, "api");
+            c.namespace.consumers[0].certain = false;
+            c.settings.retire_trust = true;
+        },
         &[Code::AnnotationConsumers],
     ),
     ("External Secrets of another", |c| consume(c, "other"), &[]),
@@ -283,5 +308,98 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
             c.trust(json!([plain(), pods_statement()]));
         },
         &[],
+    ),
+    // The target role.
+    (
+        "a target role that may be assumed",
+        |c| targeted(c, DATA, may_assume("arn:aws:iam::*:role/d?ta"), Some(trusts(ROOT))),
+        &[],
+    ),
+    (
+        "a target role that names the role",
+        |c| targeted(c, DATA, json!([]), Some(trusts(ROLE))),
+        &[],
+    ),
+    (
+        "a target role that names the role, beyond the boundary",
+        |c| {
+            targeted(c, DATA, may_assume(DATA), Some(trusts(ROLE)));
+            let boundary = c.policy(allow_if("aws:RequestedRegion", "*"));
+            boundary.policies.last_mut().unwrap().allows = false;
+        },
+        &[Code::TargetRoleDenied],
+    ),
+    (
+        "policies that allow another role",
+        |c| targeted(c, DATA, may_assume("arn:aws:iam::123456789012:role/other"), Some(trusts(ROOT))),
+        &[Code::TargetRoleDenied],
+    ),
+    (
+        "policies that do not allow tags",
+        |c| targeted(c, DATA, assume(DATA), Some(trusts(ROOT))),
+        &[Code::TargetRoleDenied],
+    ),
+    (
+        "policies that do not allow tags, and there are none",
+        |c| {
+            targeted(c, DATA, assume(DATA), Some(trusts(ROOT)));
+            c.settings.disable_session_tags = true;
+            c.settings.scope = Scope::Account;
+        },
+        &[],
+    ),
+    (
+        "policies that could not be read",
+        |c| {
+            targeted(c, DATA, json!([]), Some(trusts(ROOT)));
+            c.policies.as_mut().unwrap().not_read.insert("Denied.".into());
+        },
+        &[Code::NotChecked],
+    ),
+    (
+        "a denial that is certain",
+        |c| {
+            targeted(c, DATA, may_assume("*"), Some(trusts(ROOT)));
+            c.policy(json!({"Effect": "Deny", "Action": "sts:*", "Resource": "*"}));
+        },
+        &[Code::TargetRoleDenied],
+    ),
+    (
+        "a target role that trusts another",
+        |c| targeted(c, DATA, may_assume(DATA), Some(trusts("arn:aws:iam::123456789012:role/other"))),
+        &[Code::TargetRoleDenied],
+    ),
+    (
+        "a target role that does not exist",
+        |c| targeted(c, DATA, may_assume(DATA), Some(Value::Null)),
+        &[Code::TargetRoleNotFound],
+    ),
+    (
+        "a target role of another account",
+        |c| targeted(c, ELSEWHERE, may_assume(ELSEWHERE), None),
+        &[Code::NotChecked],
+    ),
+    (
+        "a target role of another account that may not be assumed",
+        |c| targeted(c, ELSEWHERE, may_assume(DATA), None),
+        &[Code::TargetRoleDenied, Code::NotChecked],
+    ),
+    (
+        "the session of the role does not matter where pods hold that of the target",
+        |c| {
+            targeted(c, DATA, may_assume(DATA), Some(trusts(ROOT)));
+            c.policy(allow_if("aws:userid", "*:botocore-session-*"));
+        },
+        &[],
+    ),
+    (
+        "the session of the target matters",
+        |c| {
+            targeted(c, DATA, may_assume(DATA), Some(trusts(ROOT)));
+            let mut other = Case::default();
+            other.policy(allow_if("aws:userid", "*:botocore-session-*"));
+            c.target.as_mut().unwrap().policies = other.policies.map(Arc::new);
+        },
+        &[Code::SessionDependent],
     ),
 ];

@@ -79,6 +79,29 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         &[Code::Fargate],
     ),
     (
+        "a profile and a DaemonSet",
+        |c| {
+            c.namespace.workloads[0].id.kind = "DaemonSet".into();
+            c.cluster.fargate_profiles = Some(vec![profile("payments", &[])]);
+        },
+        &[],
+    ),
+    (
+        "a container that is told where IRSA's token is",
+        |c| {
+            c.template().token_paths.insert("app".into());
+        },
+        &[Code::HardCodedCredentials],
+    ),
+    (
+        "a profile of AWS",
+        |c| {
+            let profile = ("app".into(), "AWS_PROFILE".into());
+            c.template().profile_variables.insert(profile);
+        },
+        &[Code::AwsProfile],
+    ),
+    (
         "kept on EC2 by annotation",
         |c| {
             c.template().annotations = labels(&[("eks.amazonaws.com/compute-type", "ec2")]);

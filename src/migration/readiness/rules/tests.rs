@@ -165,6 +165,15 @@ fn verdicts() {
             &[],
         ),
         (
+            "nodes that joined a moment ago, or were cordoned",
+            |f| {
+                f.agent.ready_nodes = Some(names(&["a", "b"]));
+                nodes(f).get_mut("c").unwrap().joining = true;
+                nodes(f).get_mut("d").unwrap().unschedulable = true;
+            },
+            &[],
+        ),
+        (
             "nodes hidden: what EKS says counts",
             |f| {
                 f.nodes = None;

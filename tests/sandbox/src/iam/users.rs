@@ -143,6 +143,30 @@ impl Iam {
         })
     }
 
+    /// The quotas that a seed can change, and how much of them is used.
+    pub(super) fn get_account_summary(&self, form: &mut Form<'_>) -> Outcome {
+        form.check()?;
+        let quotas = &self.quotas;
+        let mut xml = Xml::new();
+        xml.element("SummaryMap", |xml| {
+            for (key, value) in [
+                ("AssumeRolePolicySizeQuota", quotas.acl_size_per_role),
+                ("AttachedPoliciesPerRoleQuota", quotas.policies_per_role),
+                ("Policies", self.policies.len()),
+                ("PoliciesQuota", quotas.policies_per_account),
+                ("Providers", self.open_id_connect_providers.len()),
+                ("Roles", self.roles.len()),
+                ("RolesQuota", quotas.roles_per_account),
+            ] {
+                xml.element("entry", |xml| {
+                    xml.text("key", key);
+                    xml.scalar("value", value);
+                });
+            }
+        });
+        Ok(Answer::Result(xml))
+    }
+
     pub(super) fn list_account_aliases(
         &self,
         context: &RequestContext,
