@@ -25,6 +25,8 @@ pub struct ClusterInfo {
     pub certificate_authority: String,
     /// URL of the OIDC issuer, if there is one.
     pub oidc_issuer: Option<String>,
+    /// Whether pods have IPv6 addresses, and no others.
+    pub ipv6: bool,
     /// Whether EKS Auto Mode runs the nodes. The Pod Identity agent is then built in.
     pub auto_mode: bool,
     /// Tags of the cluster.
@@ -47,6 +49,10 @@ impl From<&aws_sdk_eks::types::Cluster> for ClusterInfo {
                 .and_then(|identity| identity.oidc())
                 .and_then(|oidc| oidc.issuer())
                 .map(ToOwned::to_owned),
+            ipv6: cluster
+                .kubernetes_network_config()
+                .and_then(|network| network.ip_family())
+                .is_some_and(|family| family.as_str() == "ipv6"),
             auto_mode: cluster
                 .compute_config()
                 .and_then(|compute| compute.enabled())

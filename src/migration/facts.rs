@@ -226,10 +226,14 @@ pub struct TemplateFacts {
     /// Containers that are told where the webhook mounts the token of IRSA (in a variable, the command or its arguments) and mount
     /// nothing there themselves.
     pub token_paths: BTreeSet<String>,
-    /// Whether a proxy variable is set.
-    pub proxy: bool,
-    /// Whether `NO_PROXY` leaves the agent out of the proxy.
-    pub no_proxy: bool,
+    /// Containers that have a proxy.
+    pub proxied: BTreeSet<String>,
+    /// Containers with `NO_PROXY`, and whether that leaves the agent out of the proxy.
+    pub no_proxy: BTreeMap<String, bool>,
+    /// Where containers get all variables that something else holds, later entries before earlier ones.
+    pub env_from: Vec<EnvFrom>,
+    /// Those of them whose variables are not known: `Secret db`, `ConfigMap proxy`.
+    pub env_not_read: BTreeSet<String>,
     /// Audiences of the service account tokens that the template itself mounts.
     pub token_audiences: BTreeSet<String>,
     /// Volumes of CSI drivers that it mounts: the driver, and the SecretProviderClass that the volume names.
@@ -243,6 +247,14 @@ impl TemplateFacts {
         node.windows == self.windows
             && node.admits(&self.tolerations)
             && (self.nodes.is_empty() || self.nodes.iter().any(|nodes| nodes.matches(&node.labels)))
+    }
+
+    /// Whether a container has a proxy that it would use for the agent, too.
+    #[must_use]
+    pub fn uses_proxy_for_agent(&self) -> bool {
+        self.proxied
+            .iter()
+            .any(|container| self.no_proxy.get(container) != Some(&true))
     }
 
     /// Whether it sets static keys itself. SDKs look for them first, so such containers use neither IRSA nor Pod Identity.
@@ -268,6 +280,19 @@ impl TemplateFacts {
     pub fn is_skipped(&self) -> bool {
         !self.containers.is_empty() && self.skipped_containers == self.containers
     }
+}
+
+/// A ConfigMap or Secret that all variables of a container come from, beside those that it sets itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EnvFrom {
+    /// The container.
+    pub container: String,
+    /// Whether it is a Secret. Those are never read.
+    pub is_secret: bool,
+    /// The name of the ConfigMap or Secret.
+    pub name: String,
+    /// What is put before each key to make the variable's name.
+    pub prefix: String,
 }
 
 /// A pod that has not ended.
@@ -346,9 +371,10 @@ pub struct NetworkPolicyFacts {
     pub name: String,
     /// The pods it selects.
     pub pods: Selector,
-    /// Whether it lets pods reach the agent: 169.254.170.23, or fd00:ec2::23, at TCP port 80. Policies add up: what one of
-    /// them allows is allowed.
+    /// Whether it lets pods reach the agent at 169.254.170.23, TCP port 80. Policies add up: what one of them allows is allowed.
     pub allows_agent: bool,
+    /// Whether it lets pods reach the agent at fd00:ec2::23, where those of IPv6 clusters find it.
+    pub allows_agent_ipv6: bool,
 }
 
 /// Something that reads the role annotation of a service account.

@@ -5,6 +5,7 @@
 
 mod custom;
 mod draft;
+mod environment;
 mod network;
 mod parts;
 mod template;
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodTemplateSpec, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::DynamicObject;
 use tokio::sync::Semaphore;
@@ -67,6 +68,8 @@ pub struct Objects {
     pub cron_jobs: Vec<CronJob>,
     /// Its network policies.
     pub network_policies: Vec<NetworkPolicy>,
+    /// Its ConfigMaps, if they are looked at.
+    pub config_maps: Option<Vec<ConfigMap>>,
     /// Custom resources, those of the cluster included.
     pub custom: Vec<(CustomKind, DynamicObject)>,
     /// What could not be read, as sentences.
@@ -92,6 +95,14 @@ pub fn facts(objects: Objects) -> NamespaceFacts {
     add(&mut draft, objects.jobs);
     add(&mut draft, objects.cron_jobs);
     add(&mut draft, objects.network_policies);
+    draft.config_maps = objects.config_maps.map(|maps| {
+        let maps = maps.into_iter();
+        maps.map(|map| {
+            let name = map.metadata.name.unwrap_or_default();
+            (name, Some(map.data.unwrap_or_default()))
+        })
+        .collect()
+    });
     for (kind, object) in objects.custom {
         let custom = if kind.is_cluster_scoped() {
             &mut cluster
@@ -144,7 +155,8 @@ pub async fn namespace_now(
 }
 
 /// All namespaces, or some, by name: one list per kind (and 500 objects) over the whole cluster, or for each of those named. A
-/// label selector is about service accounts; all workloads and pods are there in any case.
+/// label selector is about service accounts; all workloads and pods are there in any case. ConfigMaps that containers take variables
+/// from are not read: that is a call for each.
 ///
 /// # Errors
 /// As [`namespace`].
@@ -176,9 +188,9 @@ async fn read(
         .provider
         .kubernetes_api(&context.cancel, cluster)
         .await?;
-    let mut all = Reader::new(&api, &context.cancel)
-        .read(&[Scope::Namespace(namespace)], None)
-        .await?;
+    let mut reader = Reader::new(&api, &context.cancel);
+    reader.config_maps = true;
+    let mut all = reader.read(&[Scope::Namespace(namespace)], None).await?;
     Ok(all.remove(namespace).unwrap_or_default())
 }
 
@@ -187,6 +199,8 @@ struct Reader<'a> {
     api: &'a ClusterApi,
     cancel: &'a CancellationToken,
     gate: Semaphore,
+    /// Whether ConfigMaps are read that containers take variables from.
+    config_maps: bool,
     found: Mutex<Found>,
 }
 
@@ -249,6 +263,7 @@ impl<'a> Reader<'a> {
             api,
             cancel,
             gate: Semaphore::new(CONCURRENCY),
+            config_maps: false,
             found: Mutex::default(),
         }
     }
@@ -278,7 +293,8 @@ impl<'a> Reader<'a> {
                     .map(|scope| self.scope(*scope, label_selector))
             ),
             async {
-                self.discover(&[custom::EXTERNAL_SECRETS, custom::KEDA]).await?;
+                self.discover(&[custom::EXTERNAL_SECRETS, custom::KEDA])
+                    .await?;
                 tokio::try_join!(
                     self.custom(CustomKind::ClusterSecretStore, Scope::Cluster),
                     self.custom(CustomKind::ClusterTriggerAuthentication, Scope::Cluster),
@@ -308,6 +324,13 @@ impl<'a> Reader<'a> {
                 )
             }))
             .await?;
+        }
+        if self.config_maps {
+            for scope in scopes {
+                if let Scope::Namespace(namespace) = scope {
+                    self.config_maps(namespace).await?;
+                }
+            }
         }
         // Likewise for the classes of secrets, which pods have to mount for them to matter.
         let secrets = {
@@ -378,6 +401,31 @@ impl<'a> Reader<'a> {
         for (namespace, part) in parts.into_iter().flatten() {
             found.of(&namespace).add(part);
         }
+        Ok(())
+    }
+
+    /// The ConfigMaps of a namespace that containers take variables from. Those that may not be read are noted with what uses them.
+    async fn config_maps(&self, namespace: &str) -> Result<(), KubernetesError> {
+        let wanted = self.found().of(namespace).wanted_config_maps();
+        let maps = try_join_all(wanted.into_iter().map(|name| async move {
+            let answer = {
+                let _turn = self.gate.acquire().await;
+                self.api
+                    .get::<ConfigMap>(self.cancel, Some(namespace), &name)
+                    .await
+            };
+            match answer {
+                Ok(None) => Ok(None),
+                Ok(Some(map)) => Ok(Some((name, Some(map.data.unwrap_or_default())))),
+                Err(error) if error.is_cancelled() => Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, "could not be read");
+                    Ok(Some((name, None)))
+                }
+            }
+        }))
+        .await?;
+        self.found().of(namespace).config_maps = Some(maps.into_iter().flatten().collect());
         Ok(())
     }
 

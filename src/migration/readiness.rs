@@ -16,9 +16,9 @@ use crate::provider::ProviderData;
 
 use super::facts::ClusterFacts;
 
+pub use planned::PlannedAgents;
 use rules::nodes_waiting_for_agent;
 pub use rules::{hybrid_nodes, nodes_needing_agent, nodes_without_agent, reasons};
-pub use planned::PlannedAgents;
 pub use settled::{Latest, settled};
 
 /// Name of the agent's add-on and DaemonSet, and its label `app.kubernetes.io/name`.

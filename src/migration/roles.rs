@@ -78,9 +78,7 @@ pub async fn trust_quota<'a>(
     roles: impl IntoIterator<Item = &'a RoleFacts>,
 ) -> Option<usize> {
     let matters = roles.into_iter().any(|role| match role {
-        RoleFacts::Found(role) => {
-            trust_size(&role.assume_role_policy) > TRUST_QUOTA_DEFAULT / 2
-        }
+        RoleFacts::Found(role) => trust_size(&role.assume_role_policy) > TRUST_QUOTA_DEFAULT / 2,
         _ => false,
     });
     if !matters {

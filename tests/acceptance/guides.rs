@@ -60,11 +60,21 @@ fn case_with(kind: &str, name: &str) -> Option<Case> {
             "name": "demo",
             "access": [grant(kind, name)],
             "custom_kinds": controllers(),
-            // KEDA is to take the role from the annotation, so what it scales matters, too.
+            // KEDA is to take the role from the annotation, so what it scales matters, too. A volume of secrets and variables of a
+            // ConfigMap make their kinds matter.
             "objects": [{
                 "apiVersion": "keda.sh/v1alpha1", "kind": "TriggerAuthentication",
                 "metadata": {"namespace": "payments", "name": "queue"},
                 "spec": {"podIdentity": {"provider": "aws", "identityOwner": "workload"}},
+            }, {
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "payments", "name": "mounts"},
+                "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "mounts"}}, "template": {
+                    "metadata": {"labels": {"app": "mounts"}},
+                    "spec": {
+                        "containers": [{"name": "app", "image": "registry.example/app:1.0", "envFrom": [{"configMapRef": {"name": "proxy"}}]}],
+                        "volumes": [{"name": "secrets", "csi": {"driver": "secrets-store.csi.k8s.io", "volumeAttributes": {"secretProviderClass": "db"}}}],
+                    },
+                }},
             }],
         }]}))
         .unwrap();
@@ -85,6 +95,7 @@ fn controllers() -> Vec<Value> {
         kind("keda.sh", "v1alpha1", "ClusterTriggerAuthentication", false),
         kind("keda.sh", "v1alpha1", "ScaledObject", true),
         kind("keda.sh", "v1alpha1", "ScaledJob", true),
+        json!({"group": "secrets-store.csi.x-k8s.io", "version": "v1", "kind": "SecretProviderClass", "plural": "secretproviderclasses", "namespaced": true}),
     ]
 }
 

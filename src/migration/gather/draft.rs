@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::custom::{self, Custom};
+use super::environment::{self, ConfigMaps};
 use super::parts::{Controlled, Part, bare, managed_by};
 use super::{ENDS_BY_ITSELF, NEXT_RUN};
-use crate::migration::facts::{NamespaceFacts, PodFacts, Restart, WorkloadFacts, WorkloadId};
+use crate::migration::facts::{
+    NamespaceFacts, PodFacts, Restart, TemplateFacts, WorkloadFacts, WorkloadId,
+};
 
 /// A namespace, as far as it was read.
 #[derive(Default)]
@@ -15,6 +18,8 @@ pub(super) struct Draft {
     replica_sets: BTreeMap<String, Controlled>,
     jobs: BTreeMap<String, Controlled>,
     pub(super) custom: Custom,
+    /// ConfigMaps that containers take variables from; `None` while nobody looked.
+    pub(super) config_maps: Option<ConfigMaps>,
 }
 
 impl Draft {
@@ -42,8 +47,8 @@ impl Draft {
         }
     }
 
-    /// Whether pods mount volumes of the Secrets Store CSI driver, by templates and by the pods themselves.
-    pub(super) fn mounts_secrets(&self) -> bool {
+    /// Templates of workloads, and pods.
+    fn templates(&self) -> impl Iterator<Item = &TemplateFacts> {
         let own = [&self.replica_sets, &self.jobs]
             .into_iter()
             .flat_map(BTreeMap::values)
@@ -52,7 +57,20 @@ impl Draft {
         templates
             .filter_map(|workload| workload.template.as_ref())
             .chain(self.pods.iter().map(|(pod, _)| &pod.spec))
-            .any(custom::mounts_secrets)
+    }
+
+    /// Whether pods mount volumes of the Secrets Store CSI driver.
+    pub(super) fn mounts_secrets(&self) -> bool {
+        self.templates().any(custom::mounts_secrets)
+    }
+
+    /// Names of the ConfigMaps that containers take all their variables from.
+    pub(super) fn wanted_config_maps(&self) -> BTreeSet<String> {
+        self.templates()
+            .flat_map(|template| &template.env_from)
+            .filter(|source| !source.is_secret)
+            .map(|source| source.name.clone())
+            .collect()
     }
 
     /// The facts, with what the cluster's own objects say, and what could not be read.
@@ -91,6 +109,14 @@ impl Draft {
                 self.facts.workloads.push(unseen(&pod, restart));
             }
             self.facts.pods.push(*pod);
+        }
+        if let Some(config_maps) = &self.config_maps {
+            let workloads = self.facts.workloads.iter_mut();
+            let templates = workloads.filter_map(|workload| workload.template.as_mut());
+            let pods = self.facts.pods.iter_mut().map(|pod| &mut pod.spec);
+            for template in templates.chain(pods) {
+                environment::add(template, config_maps);
+            }
         }
         self.facts
             .workloads

@@ -18,10 +18,16 @@ pub(super) fn policy(policy: &NetworkPolicy) -> Option<NetworkPolicyFacts> {
         Some(types) if !types.is_empty() => types.iter().any(|kind| kind == "Egress"),
         _ => spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()),
     };
+    let [ipv4, ipv6] = AGENT_ADDRESSES;
+    let allows = |address: &str| {
+        let address = address.parse::<IpAddr>().ok();
+        address.is_some_and(|at| spec.egress.iter().flatten().any(|it| allows_agent(it, at)))
+    };
     egress.then(|| NetworkPolicyFacts {
         name: policy.metadata.name.clone().unwrap_or_default(),
         pods: spec.pod_selector.as_ref().map(selector).unwrap_or_default(),
-        allows_agent: spec.egress.iter().flatten().any(allows_agent),
+        allows_agent: allows(ipv4),
+        allows_agent_ipv6: allows(ipv6),
     })
 }
 
@@ -38,16 +44,16 @@ fn selector(selector: &LabelSelector) -> Selector {
     }
 }
 
-/// Whether a rule lets pods reach the agent. Its address belongs to no pod, so only rules for blocks of addresses, and for
+/// Whether a rule lets pods reach the agent at an address. Its address belongs to no pod, so only rules for blocks of addresses, and for
 /// everything, do.
-fn allows_agent(rule: &NetworkPolicyEgressRule) -> bool {
+fn allows_agent(rule: &NetworkPolicyEgressRule, address: IpAddr) -> bool {
     let peers = rule.to.as_deref().unwrap_or_default();
     let ports = rule.ports.as_deref().unwrap_or_default();
     let peer = peers.is_empty()
         || peers
             .iter()
             .filter_map(|peer| peer.ip_block.as_ref())
-            .any(holds_agent);
+            .any(|block| holds(block, address));
     peer && (ports.is_empty() || ports.iter().any(is_agents_port))
 }
 
@@ -61,18 +67,9 @@ fn is_agents_port(port: &NetworkPolicyPort) -> bool {
     }
 }
 
-fn holds_agent(block: &IPBlock) -> bool {
-    AGENT_ADDRESSES
-        .iter()
-        .filter_map(|address| address.parse::<IpAddr>().ok())
-        .any(|address| {
-            contains(&block.cidr, address)
-                && !block
-                    .except
-                    .iter()
-                    .flatten()
-                    .any(|except| contains(except, address))
-        })
+fn holds(block: &IPBlock, address: IpAddr) -> bool {
+    let mut except = block.except.iter().flatten();
+    contains(&block.cidr, address) && !except.any(|except| contains(except, address))
 }
 
 /// Whether a block in CIDR notation holds an address. One that cannot be read holds none.
@@ -131,8 +128,8 @@ mod tests {
             (json!([{"to": block("169.254.170.23/32")}]), true),
             (json!([{"to": block("169.254.170.16/28")}]), true),
             (json!([{"to": block("169.254.170.0/29")}]), false),
-            (json!([{"to": block("fd00:ec2::23/128")}]), true),
-            (json!([{"to": block("::/0")}]), true),
+            (json!([{"to": block("fd00:ec2::23/128")}]), false),
+            (json!([{"to": block("::/0")}]), false),
             (json!([{"to": block("nonsense/8")}]), false),
             (
                 json!([{"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}]}]),
@@ -171,6 +168,15 @@ mod tests {
             let facts = facts(&spec).unwrap();
             assert_eq!(facts.allows_agent, expected, "{egress}");
             assert_eq!(facts.pods.labels["app"], "api");
+        }
+        for (egress, ipv6) in [
+            (json!([{"to": block("fd00:ec2::23/128")}]), true),
+            (json!([{"to": block("::/0")}]), true),
+            (json!([{}]), true),
+            (json!([{"to": block("0.0.0.0/0")}]), false),
+        ] {
+            let facts = facts(&json!({"podSelector": {}, "egress": egress})).unwrap();
+            assert_eq!(facts.allows_agent_ipv6, ipv6, "{egress}");
         }
         // Denied altogether, and the types told by the rules.
         assert!(

@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::migration::facts::{
-    Labels, PodCredentials, PodFacts, Requirement, Selector, TemplateFacts, Toleration, WorkloadId,
+    EnvFrom, Labels, PodCredentials, PodFacts, Requirement, Selector, TemplateFacts, Toleration,
+    WorkloadId,
 };
 
 /// Label of pods that the webhook is not asked about, whatever its value.
@@ -28,7 +29,7 @@ const AUTHORIZATION_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 
 /// Variables that decide where an SDK gets credentials.
-const CREDENTIAL_VARIABLES: [&str; 8] = [
+pub(super) const CREDENTIAL_VARIABLES: [&str; 8] = [
     ACCESS_KEY,
     "AWS_SECRET_ACCESS_KEY",
     ROLE,
@@ -40,7 +41,7 @@ const CREDENTIAL_VARIABLES: [&str; 8] = [
 ];
 
 /// Variables that make SDKs take credentials from files, where a profile may have keys or roles of its own.
-const PROFILE_VARIABLES: [&str; 3] = [
+pub(super) const PROFILE_VARIABLES: [&str; 3] = [
     "AWS_PROFILE",
     "AWS_CONFIG_FILE",
     "AWS_SHARED_CREDENTIALS_FILE",
@@ -72,7 +73,7 @@ const INJECTIONS: [Injection; 2] = [
     },
 ];
 
-const PROXIES: [&str; 6] = [
+pub(super) const PROXIES: [&str; 6] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -194,7 +195,6 @@ fn reduce(meta: &ObjectMeta, spec: &PodSpec, origin: Origin) -> TemplateFacts {
     };
     let nodes = nodes(spec);
     let any_demands = |key: &str, value: &str| nodes.iter().any(|node| node.demands(key, value));
-    let (proxy, no_proxy) = proxies(spec);
     TemplateFacts {
         host_network: spec.host_network.unwrap_or_default(),
         windows: spec.os.as_ref().is_some_and(|os| os.name == "windows")
@@ -205,14 +205,16 @@ fn reduce(meta: &ObjectMeta, spec: &PodSpec, origin: Origin) -> TemplateFacts {
         credential_variables: credential_variables(spec, origin),
         profile_variables: variables_set(spec, &PROFILE_VARIABLES),
         token_paths: token_paths(spec, origin),
-        tolerations: spec
-            .tolerations
-            .iter()
-            .flatten()
-            .map(toleration)
+        tolerations: spec.tolerations.iter().flatten().map(toleration).collect(),
+        proxied: containers(spec)
+            .filter(|c| PROXIES.iter().any(|name| is_set(c, name)))
+            .map(|c| c.name.clone())
             .collect(),
-        proxy,
-        no_proxy,
+        no_proxy: containers(spec)
+            .filter_map(|c| Some((c.name.clone(), no_proxy(|name| variable(c, name))?)))
+            .collect(),
+        env_from: env_from(spec),
+        env_not_read: BTreeSet::new(),
         token_audiences: token_audiences(spec, origin),
         csi_volumes: volumes(spec)
             .filter_map(|volume| volume.csi.as_ref())
@@ -412,21 +414,34 @@ fn token_audiences(spec: &PodSpec, origin: Origin) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether a container has a proxy, and whether all that have one leave the agent out of it.
-fn proxies(spec: &PodSpec) -> (bool, bool) {
-    let mut with_proxy = containers(spec)
-        .filter(|c| PROXIES.iter().any(|name| is_set(c, name)))
-        .peekable();
-    if with_proxy.peek().is_none() {
-        return (false, false);
-    }
-    let left_out = with_proxy.all(|container| {
-        ["NO_PROXY", "no_proxy"]
-            .iter()
-            .filter_map(|name| variable(container, name))
-            .any(leaves_agent_out)
-    });
-    (true, left_out)
+/// Whether `NO_PROXY`, in either spelling, leaves the agent out; `None` if it is not set.
+pub(super) fn no_proxy<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> Option<bool> {
+    ["NO_PROXY", "no_proxy"]
+        .into_iter()
+        .filter_map(variable)
+        .map(leaves_agent_out)
+        .reduce(|a, b| a || b)
+}
+
+/// The variables of containers that ConfigMaps and Secrets hold.
+fn env_from(spec: &PodSpec) -> Vec<EnvFrom> {
+    containers(spec)
+        .flat_map(|container| {
+            let sources = container.env_from.iter().flatten();
+            sources.map(move |source| (container, source))
+        })
+        .filter_map(|(container, source)| {
+            let config_map = source.config_map_ref.as_ref().map(|it| (false, &it.name));
+            let secret = source.secret_ref.as_ref().map(|it| (true, &it.name));
+            let (is_secret, name) = config_map.or(secret)?;
+            Some(EnvFrom {
+                container: container.name.clone(),
+                is_secret,
+                name: name.clone(),
+                prefix: source.prefix.clone().unwrap_or_default(),
+            })
+        })
+        .collect()
 }
 
 fn leaves_agent_out(no_proxy: &str) -> bool {

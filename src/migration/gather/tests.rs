@@ -33,6 +33,7 @@ fn shop(objects: Vec<Value>) -> NamespaceFacts {
             "DaemonSet" => all.daemon_sets.push(of(&object)),
             "Job" => all.jobs.push(of(&object)),
             "CronJob" => all.cron_jobs.push(of(&object)),
+            "ConfigMap" => all.config_maps.get_or_insert_default().push(of(&object)),
             "NetworkPolicy" => all.network_policies.push(of(&object)),
             other => {
                 let kind = CustomKind::ALL.into_iter().find(|k| k.as_str() == other);
@@ -688,10 +689,17 @@ fn volumes_that_use_the_annotation() {
         let facts = shop(objects);
         let consumers = facts.consumers.into_iter();
         consumers
-            .map(|c| (c.service_account, format!("{} {}", c.kind, c.name), c.certain))
+            .map(|c| {
+                (
+                    c.service_account,
+                    format!("{} {}", c.kind, c.name),
+                    c.certain,
+                )
+            })
             .collect()
     };
-    let consumer = |account: &str, what: &str, certain| (account.to_owned(), what.to_owned(), certain);
+    let consumer =
+        |account: &str, what: &str, certain| (account.to_owned(), what.to_owned(), certain);
     let mut known = workloads.clone();
     known.extend([
         class("irsa", "aws", json!({"objects": "x"})),

@@ -330,9 +330,7 @@ fn size(
             "; the quota cannot be raised beyond {TRUST_QUOTA_MAX}."
         ));
     } else if unit.trust_quota.is_some() {
-        message.push_str(
-            ", or have the quota \"Role trust policy length\" (L-C07B4B0D) raised.",
-        );
+        message.push_str(", or have the quota \"Role trust policy length\" (L-C07B4B0D) raised.");
     } else if document_size(before) > TRUST_QUOTA_DEFAULT {
         message.push_str(&format!(
             ". The quota was raised already: if to at least {size}, name trust_too_large in ignore_blockers."

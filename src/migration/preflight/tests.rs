@@ -327,6 +327,7 @@ fn network(pods: &[(&str, &str)], allows_agent: bool) -> NetworkPolicyFacts {
             ..Selector::default()
         },
         allows_agent,
+        allows_agent_ipv6: false,
     }
 }
 
@@ -354,9 +355,9 @@ fn targeted(case: &mut Case, target: &str, own: Value, trust: Option<Value>) {
     case.target = trust.map(|statement| TargetRole {
         trust: match statement {
             Value::Null => Target::Missing,
-            statement => Target::Trust(
-                json!({"Version": "2012-10-17", "Statement": statement}).to_string(),
-            ),
+            statement => {
+                Target::Trust(json!({"Version": "2012-10-17", "Statement": statement}).to_string())
+            }
         },
         policies: None,
     });
@@ -672,7 +673,14 @@ fn messages_name_what_was_found_and_what_to_do() {
             ],
         ),
         (
-            |c| targeted(c, DATA, may_assume(DATA), Some(trusts("arn:aws:iam::123456789012:role/other"))),
+            |c| {
+                targeted(
+                    c,
+                    DATA,
+                    may_assume(DATA),
+                    Some(trusts("arn:aws:iam::123456789012:role/other")),
+                )
+            },
             Code::TargetRoleDenied,
             &[
                 "By the trust policy of the target role arn:aws:iam::123456789012:role/data it can never be assumed",

@@ -318,12 +318,7 @@ fn networks(
             ),
         ));
     }
-    if let Some(what) = affected(
-        shapes,
-        |template| template.proxy && !template.no_proxy,
-        pods,
-        never,
-    ) {
+    if let Some(what) = affected(shapes, TemplateFacts::uses_proxy_for_agent, pods, never) {
         findings.push(Finding::new(
             Code::Proxy,
             format!(
@@ -342,9 +337,22 @@ fn networks(
             ),
         ));
     }
+    let not_read = shapes.iter().flat_map(|shape| {
+        let sources = shape.template.env_not_read.iter();
+        sources.map(|source| format!("{source} ({})", label(shape.workload)))
+    });
+    if let Some(what) = list(not_read) {
+        findings.push(Finding::new(
+            Code::NotChecked,
+            format!(
+                "Variables of containers come from what was not looked at (Secrets never are, ConfigMaps if they may be read): {what}. \
+                 Make sure that they set neither credentials of AWS nor a proxy for the agent at {AGENT}."
+            ),
+        ));
+    }
     let mut blocked: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for shape in shapes.iter().filter(|shape| !shape.template.host_network) {
-        for policy in blocking(&unit.namespace.network_policies, &shape.template.labels) {
+        for policy in blocking(unit, &shape.template.labels) {
             blocked
                 .entry(&policy.name)
                 .or_default()
@@ -367,12 +375,14 @@ fn networks(
 
 /// The policies that keep pods with these labels from the agent. What one policy allows is allowed, so there are none if any of
 /// those that select the pods lets them through.
-fn blocking<'a>(
-    policies: &'a [NetworkPolicyFacts],
-    labels: &BTreeMap<String, String>,
-) -> Vec<&'a NetworkPolicyFacts> {
+fn blocking<'a>(unit: &Unit<'a>, labels: &BTreeMap<String, String>) -> Vec<&'a NetworkPolicyFacts> {
+    let policies = &unit.namespace.network_policies;
+    let allows = |policy: &NetworkPolicyFacts| match unit.cluster.cluster.ipv6 {
+        true => policy.allows_agent_ipv6,
+        false => policy.allows_agent,
+    };
     let selecting = || policies.iter().filter(|policy| policy.pods.matches(labels));
-    if selecting().any(|policy| policy.allows_agent) {
+    if selecting().any(allows) {
         return Vec::new();
     }
     selecting().collect()

@@ -190,8 +190,7 @@ fn agent(facts: &ClusterFacts) -> Vec<Finding> {
             .is_some_and(BTreeSet::is_empty),
         (Some(_), None) => false,
     };
-    let installation =
-        "Install it with podidentity_agent (with migrations in the same configuration that have it in depends_on), or as the EKS \
+    let installation = "Install it with podidentity_agent (with migrations in the same configuration that have it in depends_on), or as the EKS \
          add-on eks-pod-identity-agent otherwise.";
     let unhealthy = |message: &str| Finding::new(Code::AgentUnhealthy, message);
     let on_nodes = |message: &str| Finding::new(Code::AgentNotOnNodes, message);

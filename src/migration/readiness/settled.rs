@@ -150,12 +150,9 @@ fn troubles(facts: &ClusterFacts) -> BTreeSet<Trouble> {
             Code::AgentUnhealthy => {
                 troubles.insert(Trouble::Unhealthy);
             }
-            Code::AgentNotOnNodes => troubles.extend(
-                nodes_without_agent(facts)
-                    .into_iter()
-                    .flatten()
-                    .map(not_on),
-            ),
+            Code::AgentNotOnNodes => {
+                troubles.extend(nodes_without_agent(facts).into_iter().flatten().map(not_on))
+            }
             _ => {}
         }
     }

@@ -203,10 +203,7 @@ fn what_templates_say() {
     );
     assert_eq!(
         full.csi_volumes,
-        BTreeSet::from([(
-            "secrets-store.csi.k8s.io".to_owned(),
-            Some("db".to_owned())
-        )])
+        BTreeSet::from([("secrets-store.csi.k8s.io".to_owned(), Some("db".to_owned()))])
     );
     assert_eq!(
         full.token_audiences.iter().collect::<Vec<_>>(),
@@ -231,10 +228,7 @@ fn settings_of_credentials_elsewhere() {
     assert!(facts.token_paths.is_empty());
     for (path, value) in [
         ("spec.containers.0.env", env(&[("TOKEN", PATH)])),
-        (
-            "spec.containers.0.args",
-            json!([format!("--token={PATH}")]),
-        ),
+        ("spec.containers.0.args", json!([format!("--token={PATH}")])),
         (
             "spec.containers.0.command",
             json!(["cat", PATH.trim_start_matches("/var")]),
@@ -342,32 +336,32 @@ fn nodes_that_templates_are_for() {
 fn proxies() {
     let case = |variables: &[(&str, &str)]| {
         let facts = template(&[("spec.containers.0.env", env(variables))]);
-        (facts.proxy, facts.no_proxy)
+        (!facts.proxied.is_empty(), facts.uses_proxy_for_agent())
     };
     assert_eq!(case(&[]), (false, false));
     assert_eq!(case(&[("NO_PROXY", "169.254.170.23")]), (false, false));
-    assert_eq!(case(&[("HTTP_PROXY", "http://p")]), (true, false));
+    assert_eq!(case(&[("HTTP_PROXY", "http://p")]), (true, true));
     assert_eq!(
         case(&[
             ("https_proxy", "http://p"),
             ("no_proxy", "10.0.0.0/8,169.254.169.254")
         ]),
-        (true, false)
+        (true, true)
     );
     assert_eq!(
         case(&[
             ("HTTPS_PROXY", "http://p"),
             ("NO_PROXY", "localhost, 169.254.170.23")
         ]),
-        (true, true)
+        (true, false)
     );
     assert_eq!(
         case(&[("HTTP_PROXY", "http://p"), ("NO_PROXY", "[fd00:ec2::23]")]),
-        (true, true)
+        (true, false)
     );
     assert_eq!(
         case(&[("HTTP_PROXY", "http://p"), ("NO_PROXY", "*")]),
-        (true, true)
+        (true, false)
     );
     let two = template(&[(
         "spec.containers",
@@ -376,7 +370,48 @@ fn proxies() {
             {"name": "side", "env": env(&[("HTTP_PROXY", "p")])},
         ]),
     )]);
-    assert_eq!((two.proxy, two.no_proxy), (true, false));
+    assert_eq!((two.proxied.len(), two.uses_proxy_for_agent()), (2, true));
+}
+
+#[test]
+fn variables_of_config_maps() {
+    let config_map = |name: &str, data: Value| json!({"kind": "ConfigMap", "metadata": {"name": name}, "data": data});
+    let from = |own: &[(&str, &str)], sources: Value| {
+        let mut object = with(
+            workload("Deployment", "web"),
+            "spec.template.spec.containers.0.envFrom",
+            sources,
+        );
+        object["spec"]["template"]["spec"]["containers"][0]["env"] = env(own);
+        let mut objects = vec![
+            object,
+            config_map(
+                "proxy",
+                json!({"HTTPS_PROXY": "http://p", "NO_PROXY": "localhost"}),
+            ),
+            config_map("direct", json!({"no_proxy": "169.254.170.23"})),
+            config_map("role", json!({"ROLE_ARN": "x", "PROFILE": "y"})),
+        ];
+        let mut facts = shop(std::mem::take(&mut objects));
+        facts.workloads.remove(0).template.unwrap()
+    };
+    let source = |name: &str| json!({"configMapRef": {"name": name}});
+    let facts = from(&[], json!([source("proxy")]));
+    assert!(facts.uses_proxy_for_agent());
+    assert!(!from(&[], json!([source("proxy"), source("direct")])).uses_proxy_for_agent());
+    assert!(from(&[], json!([source("direct"), source("proxy")])).uses_proxy_for_agent());
+    let own = from(&[("NO_PROXY", "*")], json!([source("proxy")]));
+    assert!(!own.uses_proxy_for_agent());
+    let role = json!([{"prefix": "AWS_", "configMapRef": {"name": "role"}}]);
+    let facts = from(&[], role);
+    assert!(facts.has_own_web_identity());
+    assert_eq!(facts.profile_variables.len(), 1);
+    assert!(!from(&[], json!([source("role")])).has_own_web_identity());
+    let facts = from(
+        &[],
+        json!([{"secretRef": {"name": "db"}}, source("missing")]),
+    );
+    assert_eq!(facts.env_not_read, BTreeSet::from(["Secret db".to_owned()]));
 }
 
 #[test]

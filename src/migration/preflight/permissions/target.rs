@@ -86,7 +86,12 @@ fn own(
         .into_iter()
         .flatten()
         .filter(|action| {
-            let of = |allows| policies.policies.iter().filter(move |it| it.allows == allows);
+            let of = |allows| {
+                policies
+                    .policies
+                    .iter()
+                    .filter(move |it| it.allows == allows)
+            };
             let denies = |it: &RolePolicy| says(&it.document, Effect::Deny, action, target, true);
             let allows = |it: &RolePolicy| says(&it.document, Effect::Allow, action, target, false);
             if policies.policies.iter().any(denies) {
@@ -114,13 +119,7 @@ fn own(
 }
 
 /// Whether a policy allows, or denies, an action on a role. Conditions may hold or not, so a statement with some is not `certain`.
-fn says(
-    document: &Document,
-    effect: Effect,
-    action: &str,
-    role: &RoleArn,
-    certain: bool,
-) -> bool {
+fn says(document: &Document, effect: Effect, action: &str, role: &RoleArn, certain: bool) -> bool {
     let applies = |statement: &Statement| {
         statement.effect() == Some(effect)
             && has_action(statement, action)
@@ -144,24 +143,27 @@ fn trusted(
         unit.namespace_name,
         unit.service_account
     );
-    let (never, reasons) =
-        match analyze_target(document, &grant.pod(), role, Some(&external_id)) {
-            Verdict::Works => return None,
-            Verdict::CanNeverWork(reasons) => (true, reasons),
-            Verdict::CannotTell(reasons) => (false, reasons),
-        };
+    let (never, reasons) = match analyze_target(document, &grant.pod(), role, Some(&external_id)) {
+        Verdict::Works => return None,
+        Verdict::CanNeverWork(reasons) => (true, reasons),
+        Verdict::CannotTell(reasons) => (false, reasons),
+    };
     // Without session tags it is not documented that the second action is asked for.
     let only_tagging = |reason: &Reason| matches!(reason, Reason::MissingAction { action, .. } if *action == TAG_SESSION);
     let never = never && (unit.session_tags() || !reasons.iter().all(only_tagging));
     let (code, what) = if never {
         (
             Code::TargetRoleDenied,
-            format!("By the trust policy of the target role {target} it can never be assumed by {role}"),
+            format!(
+                "By the trust policy of the target role {target} it can never be assumed by {role}"
+            ),
         )
     } else {
         (
             Code::TrustUncertain,
-            format!("It is not certain that the trust policy of the target role {target} lets {role} assume it"),
+            format!(
+                "It is not certain that the trust policy of the target role {target} lets {role} assume it"
+            ),
         )
     };
     let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();

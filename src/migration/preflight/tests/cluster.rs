@@ -180,11 +180,7 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         },
         &[],
     ),
-    (
-        "a tainted node without agent",
-        |c| taint(c),
-        &[],
-    ),
+    ("a tainted node without agent", |c| taint(c), &[]),
     (
         "a tainted node without agent, before there are pods",
         |c| {

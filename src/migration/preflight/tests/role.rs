@@ -312,7 +312,14 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
     // The target role.
     (
         "a target role that may be assumed",
-        |c| targeted(c, DATA, may_assume("arn:aws:iam::*:role/d?ta"), Some(trusts(ROOT))),
+        |c| {
+            targeted(
+                c,
+                DATA,
+                may_assume("arn:aws:iam::*:role/d?ta"),
+                Some(trusts(ROOT)),
+            )
+        },
         &[],
     ),
     (
@@ -331,7 +338,14 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
     ),
     (
         "policies that allow another role",
-        |c| targeted(c, DATA, may_assume("arn:aws:iam::123456789012:role/other"), Some(trusts(ROOT))),
+        |c| {
+            targeted(
+                c,
+                DATA,
+                may_assume("arn:aws:iam::123456789012:role/other"),
+                Some(trusts(ROOT)),
+            )
+        },
         &[Code::TargetRoleDenied],
     ),
     (
@@ -352,7 +366,11 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         "policies that could not be read",
         |c| {
             targeted(c, DATA, json!([]), Some(trusts(ROOT)));
-            c.policies.as_mut().unwrap().not_read.insert("Denied.".into());
+            c.policies
+                .as_mut()
+                .unwrap()
+                .not_read
+                .insert("Denied.".into());
         },
         &[Code::NotChecked],
     ),
@@ -366,7 +384,14 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
     ),
     (
         "a target role that trusts another",
-        |c| targeted(c, DATA, may_assume(DATA), Some(trusts("arn:aws:iam::123456789012:role/other"))),
+        |c| {
+            targeted(
+                c,
+                DATA,
+                may_assume(DATA),
+                Some(trusts("arn:aws:iam::123456789012:role/other")),
+            )
+        },
         &[Code::TargetRoleDenied],
     ),
     (

@@ -191,6 +191,24 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         &[],
     ),
     (
+        "a network policy for IPv4, in a cluster with IPv6",
+        |c| {
+            c.namespace.network_policies = vec![network(&[], true)];
+            c.info().ipv6 = true;
+        },
+        &[Code::NetworkPolicy],
+    ),
+    (
+        "a network policy for IPv6, in a cluster with that",
+        |c| {
+            let mut policy = network(&[], false);
+            policy.allows_agent_ipv6 = true;
+            c.namespace.network_policies = vec![policy];
+            c.info().ipv6 = true;
+        },
+        &[],
+    ),
+    (
         "a network policy for other pods",
         |c| c.namespace.network_policies = vec![network(&[("app", "worker")], false)],
         &[],
@@ -285,12 +303,25 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         },
         &[Code::HardCodedCredentials],
     ),
-    ("a proxy", |c| c.template().proxy = true, &[Code::Proxy]),
+    (
+        "a proxy",
+        |c| {
+            c.template().proxied.insert("app".into());
+        },
+        &[Code::Proxy],
+    ),
+    (
+        "variables of a Secret",
+        |c| {
+            c.template().env_not_read.insert("Secret db".into());
+        },
+        &[Code::NotChecked],
+    ),
     (
         "a proxy with NO_PROXY",
         |c| {
-            c.template().proxy = true;
-            c.template().no_proxy = true;
+            c.template().proxied.insert("app".into());
+            c.template().no_proxy.insert("app".into(), true);
         },
         &[],
     ),
