@@ -23,7 +23,7 @@ use crate::framework::timeouts::{self, Operation};
 use crate::framework::{Context, Diagnostics};
 use crate::policy::size::check_session_policy_size;
 use crate::provider::ProviderData;
-use crate::resources::{cluster_name, tags};
+use crate::resources::{cluster_name, propagation, tags};
 
 pub use this_run::ThisRun;
 
@@ -104,6 +104,7 @@ impl Resource<ProviderData> for AssociationResource {
 impl ValidateConfig for AssociationResource {
     fn validate_config(&self, config: &Value, diagnostics: &mut Diagnostics) {
         validate_settings(config, diagnostics);
+        propagation::validate(config, "wait_for_injection", diagnostics);
     }
 }
 

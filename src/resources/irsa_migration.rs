@@ -6,10 +6,12 @@
 //! | `reality` | what is there |
 //! | `plan` | what a plan shows |
 //! | `forward`, `backward` | the two ways |
+//! | `former` | statements that have to be taken away again |
 //! | `ours` | what of trust policies is a migration's |
 //! | `this_run` | what operations of one run must know of each other |
 
 mod backward;
+mod former;
 mod forward;
 mod ours;
 mod plan;
@@ -35,7 +37,7 @@ use crate::migration::phase::Phase;
 use crate::policy::equivalent_json;
 use crate::provider::ProviderData;
 use crate::resources::association::validate_settings;
-use crate::resources::{cluster_name, tags};
+use crate::resources::{cluster_name, propagation, tags};
 
 pub use this_run::ThisRun;
 
@@ -149,6 +151,7 @@ impl Resource<ProviderData> for IrsaMigrationResource {
 impl ValidateConfig for IrsaMigrationResource {
     fn validate_config(&self, config: &Value, diagnostics: &mut Diagnostics) {
         validate_settings(config, diagnostics);
+        propagation::validate(config, "propagation", diagnostics);
         let retire = config.get("retire");
         if retire.get("trust").as_bool() == Some(true)
             && config.get("trust").get("mode").as_str() == Some(schema::TRUST_VERIFY)
@@ -179,7 +182,7 @@ impl ModifyPlan<ProviderData> for IrsaMigrationResource {
         let outcome = if request.prior_state.is_null() {
             plan::create(context, request, response).await
         } else {
-            plan::update(context, request, response)
+            plan::update(context, request, response).await
         };
         if let Err(diagnostic) = outcome {
             response.diagnostics.push(diagnostic);

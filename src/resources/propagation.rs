@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::framework::model::Attr;
+use crate::cty::{Path, Value};
+use crate::framework::Diagnostics;
+use crate::framework::model::{Attr, FromValue};
 use crate::framework::schema::Attribute;
-use crate::framework::timeouts::parse_duration;
+use crate::framework::timeouts::{format_duration, parse_duration};
 use crate::framework::validators;
 use crate::migration::steps::injection::Propagation;
 
@@ -35,6 +37,35 @@ pub(crate) fn attributes() -> Vec<Attribute> {
     ]
 }
 
+/// Refuses a `timeout` within which so many answers can never come.
+pub(crate) fn validate(config: &Value, attribute: &'static str, diagnostics: &mut Diagnostics) {
+    let Ok(model) = PropagationModel::from_value(config.get(attribute), &Path::from(attribute))
+    else {
+        return;
+    };
+    if model.consecutive.is_unknown() || model.interval.is_unknown() || model.timeout.is_unknown() {
+        return;
+    }
+    let wanted = model.resolve();
+    let least = wanted
+        .interval
+        .saturating_mul(wanted.consecutive.saturating_sub(1));
+    if wanted.timeout <= least {
+        diagnostics.attribute_error(
+            Path::from(attribute).attribute("timeout"),
+            "Timeout is too short to prove anything",
+            format!(
+                "{} dry-run pods with pauses of {} take longer than {}, so this can never succeed. Set timeout to more than {}, \
+                 or ask for fewer pods.",
+                wanted.consecutive,
+                format_duration(wanted.interval),
+                format_duration(wanted.timeout),
+                format_duration(least)
+            ),
+        );
+    }
+}
+
 impl PropagationModel {
     /// What is meant, with the defaults for what is not set.
     pub(crate) fn resolve(&self) -> Propagation {
@@ -57,6 +88,39 @@ impl PropagationModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timeout_that_is_too_short_is_refused() {
+        for (consecutive, interval, timeout, refused) in [
+            (Value::Null, Value::Null, Value::Null, false),
+            (Value::from(5), Value::from("1s"), Value::from("4s"), true),
+            (Value::from(5), Value::from("1s"), Value::from("5s"), false),
+            (Value::from(1), Value::from("1m"), Value::from("1s"), false),
+            // Against the defaults: 5 answers, 2 seconds apart, within 5 minutes.
+            (Value::Null, Value::Null, Value::from("8s"), true),
+            (Value::from(100), Value::from("4s"), Value::Null, true),
+            (Value::unknown(), Value::Null, Value::from("1s"), false),
+            (Value::from(5), Value::Null, Value::unknown(), false),
+        ] {
+            let config = Value::object([(
+                "propagation",
+                Value::object([
+                    ("consecutive", consecutive),
+                    ("interval", interval),
+                    ("timeout", timeout),
+                ]),
+            )]);
+            let mut diagnostics = Diagnostics::new();
+            validate(&config, "propagation", &mut diagnostics);
+            assert_eq!(diagnostics.has_errors(), refused, "{config:?}");
+        }
+        let mut diagnostics = Diagnostics::new();
+        for missing in [Value::Null, Value::unknown()] {
+            let config = Value::object([("propagation", missing)]);
+            validate(&config, "propagation", &mut diagnostics);
+        }
+        assert!(!diagnostics.has_errors());
+    }
 
     #[test]
     fn the_documented_defaults_are_those_of_the_step() {

@@ -6,6 +6,7 @@
 //! running or merely possible, without working credentials at any moment.
 
 mod association;
+mod changes;
 mod cluster;
 #[cfg(unix)]
 mod kills;

@@ -20,6 +20,7 @@ use crate::policy::{RoleArn, Scope, equivalent_arns};
 use crate::provider::ProviderData;
 
 use super::ROLLING_BACK;
+use super::former;
 use super::forward::{may_patch, restarted_kinds};
 use super::ours::{RetiredTrust, audience, forget_trust, prior_grant, revoke, verifies_trust};
 use super::plan::PLANNED_UNIT;
@@ -137,7 +138,18 @@ pub(super) async fn roll_back(
     Box::pin(rollback.delete_association(timeout)).await?;
     Box::pin(rollback.prove()).await?;
     Box::pin(rollback.restart(diagnostics)).await?;
-    Box::pin(rollback.revoke_trust(diagnostics)).await
+    Box::pin(rollback.revoke_trust(diagnostics)).await?;
+    // An apply that was to change the role may have been stopped half-way.
+    Box::pin(former::revoke(
+        context,
+        &unit,
+        prior.cluster_arn.as_deref().unwrap_or_default(),
+        prior.role_arn.as_deref().unwrap_or_default(),
+        &mut planned_private.clone(),
+        diagnostics,
+    ))
+    .await;
+    Ok(())
 }
 
 struct Rollback<'a> {

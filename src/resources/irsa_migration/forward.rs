@@ -27,10 +27,11 @@ use crate::policy::{Grant, GrantChange, equivalent_arns, equivalent_json};
 use crate::provider::ProviderData;
 
 use super::MIGRATING;
+use super::former::{self, Former};
 use super::plan::{Left, phase_of, workload_models};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
-use super::unit::{Unit, propagation, rollout_times};
+use super::unit::{Unit, is_local, propagation, rollout_times, same_arn};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
@@ -74,6 +75,13 @@ impl Run<'_> {
     /// Goes as far as the plan says.
     pub(super) async fn go(mut self) -> Result<(), Diagnostic> {
         let began = Instant::now();
+        // Nothing that could fail is in the way of, say, on_destroy = "keep".
+        if let Some(prior) = &self.prior
+            && is_local(prior, &self.plan)
+        {
+            *self.state = self.plan.into_value();
+            return Ok(());
+        }
         let unit = Unit::of(&self.plan).ok_or_else(|| {
             Diagnostic::provider_bug("A migration is applied without its service account.")
         })?;
@@ -90,6 +98,7 @@ impl Run<'_> {
 
         let mut now = self.known();
         Box::pin(self.rehearse(&work)).await?;
+        self.remember_former(&work);
         Box::pin(self.trust(&mut work, &mut now)).await?;
         Box::pin(self.association(&mut work, &mut now)).await?;
         Box::pin(self.injection(&work, &mut now)).await?;
@@ -122,6 +131,9 @@ impl Run<'_> {
         let mut state = self.plan.clone();
         state.phase = phase.as_str().into();
         settle(&mut state, now);
+        if let Some(prior) = &self.prior {
+            before_cut_over(&mut state, now, prior);
+        }
         *self.state = state.into_value();
     }
 
@@ -194,7 +206,8 @@ impl Run<'_> {
                 return Err(Diagnostic::error(
                     MIGRATING,
                     format!(
-                        "{} has the association {} with the role {}, which this migration did not create.",
+                        "{} has the association {} with the role {}, which does not have the tag of a migration (any more). Set \
+                         adopt_existing_association = true to use it as it is.",
                         work.unit.describe(),
                         existing.id,
                         existing.role_arn
@@ -206,6 +219,11 @@ impl Run<'_> {
         now.association_id = Attr::Known(facts.id.clone());
         now.association_arn = Attr::Known(facts.arn.clone());
         now.association_adopted = Attr::Known(!facts.is_migrations());
+        now.role_arn = self.plan.role_arn.clone();
+        now.target_role_arn = self.plan.target_role_arn.clone();
+        now.disable_session_tags = self.plan.disable_session_tags.clone();
+        now.policy = self.plan.policy.clone();
+        now.trust = self.plan.trust.clone();
         work.reality.association = Some(facts);
         let reached = self.reached(Phase::Associated);
         self.save(now, reached);
@@ -216,7 +234,28 @@ impl Run<'_> {
     fn reached(&self, phase: Phase) -> Phase {
         self.prior
             .as_ref()
-            .map_or(phase, |prior| phase_of(prior).max(phase))
+            .map_or(phase, |prior| reached(prior, &self.plan, phase))
+    }
+
+    /// Remembers whose trust policies may have a statement of this migration that they are not to keep.
+    fn remember_former(&mut self, work: &Work) {
+        let Some(next) = Former::of(&self.plan) else {
+            return;
+        };
+        let former = match (&self.prior, &work.reality.association) {
+            (Some(prior), _) => Former::of(prior),
+            (None, Some(association)) if association.is_migrations() => Some(Former {
+                role_arn: association.role_arn.clone(),
+                ..next.clone()
+            }),
+            (None, _) => None,
+        };
+        if let Some(former) = former
+            && !equivalent_arns(&former.role_arn, &next.role_arn)
+        {
+            former::remember(self.private, former);
+            former::remember(self.private, next);
+        }
     }
 
     async fn injection(&mut self, work: &Work, now: &mut Migration) -> Result<(), Diagnostic> {
@@ -395,6 +434,31 @@ fn settle(state: &mut Migration, now: &Migration) {
             }
         }
     }
+}
+
+/// What a run has reached that found `prior`. What is to be retired besides is not retired before it is done: the next plan
+/// would not know that it is missing.
+pub(super) fn reached(prior: &Migration, plan: &Migration, phase: Phase) -> Phase {
+    let reached = phase_of(prior).max(phase);
+    if prior.retire == plan.retire {
+        reached
+    } else {
+        reached.min(Phase::Verified)
+    }
+}
+
+/// Until the association is changed, pods have what it says: a run that stops before that must not tell otherwise, for the
+/// next one would take the former role for done, and a rollback would not know the association.
+pub(super) fn before_cut_over(state: &mut Migration, now: &Migration, prior: &Migration) {
+    if !same_arn(&now.role_arn, &state.role_arn) {
+        state.trust_policy_before = prior.trust_policy_before.clone();
+        state.trust_policy_after = prior.trust_policy_after.clone();
+    }
+    state.role_arn = now.role_arn.clone();
+    state.target_role_arn = now.target_role_arn.clone();
+    state.disable_session_tags = now.disable_session_tags.clone();
+    state.policy = now.policy.clone();
+    state.trust = now.trust.clone();
 }
 
 /// Whether an association has the wanted role and settings.

@@ -21,16 +21,19 @@ use crate::migration::facts::{PodCredentials, Restart, RoleFacts, Settings};
 use crate::migration::finding::{Code, Finding, Weight};
 use crate::migration::phase::Phase;
 use crate::policy::{
-    ClusterArn, Document, Grant, GrantChange, OidcIssuer, Subject, equivalent_json,
+    ClusterArn, Document, Grant, GrantChange, OidcIssuer, Subject, equivalent_arns, equivalent_json,
 };
 use crate::provider::ProviderData;
 
 use super::PLANNING;
+use super::former;
 use super::forward::{blind_at_apply, same_but_for_migrations};
 use super::ours::original_trust;
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
-use super::unit::{Unit, ignores, retires, settings, soak, stopping};
+use super::unit::{
+    Unit, cuts_over, ignores, only_keeps, retires, same_arn, settings, soak, stopping,
+};
 
 /// Key of private state: the unit that a plan creates. Terraform hands it to the deletion that is part of a replacement.
 pub(super) const PLANNED_UNIT: &str = "planned_unit";
@@ -183,6 +186,44 @@ fn sentence(text: &str) -> String {
     sentence
 }
 
+/// The warning for a service account that a migration has an association for, while there is no state of it here.
+fn is_migrated(unit: &Unit, association: &str) -> Diagnostic {
+    Diagnostic::warning(
+        "Service account is migrated already",
+        format!(
+            "{} has the association {association} of a migration, and this resource will go on with that. So it should if an \
+             apply of this resource was stopped, or its state was lost. If another resource or configuration has this migration \
+             in its state, there would be two of them for one service account: leave it out here, or remove it there first, \
+             with a removed block that has destroy = false.",
+            unit.describe()
+        ),
+    )
+}
+
+/// What speaks against a new migration where one with another role has been begun: nothing knows why it has that role.
+pub(super) fn other_role(reality: &Reality) -> Option<Finding> {
+    let association = reality.association.as_ref()?;
+    let role = reality.role.arn()?;
+    if !association.is_migrations()
+        || association.owner_arn.is_some()
+        || equivalent_arns(&association.role_arn, role)
+    {
+        return None;
+    }
+    Some(Finding::new(
+        Code::AssociationOtherRole,
+        format!(
+            "{}/{} has the association {} of an earlier migration with the role {}, not with {role}. Import that migration and \
+             change its role then, or make role_arn the role that it has. If the role was changed after an apply of this \
+             resource was stopped, \"terraform untaint\" makes it an update.",
+            reality.unit.namespace,
+            reality.unit.service_account,
+            association.id,
+            association.role_arn
+        ),
+    ))
+}
+
 /// Fills in what reality tells.
 fn fill(
     context: &Context<ProviderData>,
@@ -197,12 +238,21 @@ fn fill(
         reality.role = RoleFacts::Found(first);
     }
     let mut findings = reality.findings(settings);
+    findings.extend(other_role(&reality));
+    findings.sort();
     // What the agent of this run will be like, the apply looks at before it changes anything.
     let agent_planned = provider.planned_agents().has(&reality.unit.cluster);
     if agent_planned {
         findings.retain(|finding| !finding.code.is_about_agent());
     }
     report(&reality.unit, planned, &findings, &mut response.diagnostics);
+    if let Some(association) = reality.own_association()
+        && association.is_migrations()
+    {
+        response
+            .diagnostics
+            .push(is_migrated(&reality.unit, &association.id));
+    }
     let (blockers, warnings) = finding_models(&findings);
     planned.blockers = Attr::Known(blockers);
     planned.warnings = if agent_planned {
@@ -302,8 +352,8 @@ fn after(granted: &Document, retire: Option<&Subject>) -> String {
     )
 }
 
-/// Plans a change of a migration from its refreshed state alone.
-pub(super) fn update(
+/// Plans a change of a migration from its refreshed state alone, but for what speaks against other credentials.
+pub(super) async fn update(
     context: &Context<ProviderData>,
     request: &ModifyPlanRequest,
     response: &mut ModifyPlanResponse,
@@ -322,6 +372,8 @@ pub(super) fn update(
         planned.trust_policy_after = Attr::Unknown;
         if planned.role_arn.is_unknown() {
             planned.trust_policy_before = Attr::Unknown;
+            planned.blockers = Attr::Unknown;
+            planned.warnings = Attr::Unknown;
         }
         if phase_of(&prior) < Phase::Associated {
             planned.association_id = Attr::Unknown;
@@ -336,11 +388,21 @@ pub(super) fn update(
     let timeout = timeouts::of(&response.planned_state, Operation::Update, &TIMEOUTS);
     let remaining = remaining_soak(&prior, soak(&planned));
     let reachable = target(&settings, left, remaining < timeout);
+    if only_keeps(&prior, &planned) {
+        if reachable > base {
+            response.diagnostics.warning(
+                "The migration does not go on in this apply",
+                format!(
+                    "{} is in the phase {base}. Only on_destroy changes, so that a destroy will leave everything as it is; \
+                     nothing else is done. Apply again to go on with the migration.",
+                    unit_of(&planned)?.describe()
+                ),
+            );
+        }
+        return Ok(());
+    }
     let role_changes = !same_arn(&prior.role_arn, &planned.role_arn);
-    let association_changes = role_changes
-        || prior.target_role_arn != planned.target_role_arn
-        || prior.disable_session_tags != planned.disable_session_tags
-        || prior.policy != planned.policy;
+    let cuts_over = cuts_over(&prior, &planned);
     // Nothing is a step back but putting back what was retired.
     let phase = if base == Phase::Retired && !retires(&settings) {
         Phase::Verified
@@ -359,7 +421,15 @@ pub(super) fn update(
              before role_arn is changed.",
         );
     }
-    if phase > base {
+    if cuts_over && base >= Phase::Associated {
+        // What is known of the state is about other settings.
+        planned.blockers = Attr::Unknown;
+        planned.warnings = Attr::Unknown;
+        Box::pin(against_cut_over(
+            context, &prior, &planned, &settings, response,
+        ))
+        .await;
+    } else if phase > base {
         let blockers = models_to_findings(&prior.blockers);
         stop_for(
             &unit_of(&planned)?,
@@ -386,10 +456,15 @@ pub(super) fn update(
         planned.association_arn = Attr::Unknown;
         planned.association_adopted = Attr::Unknown;
     }
+    if planned.adopt_existing_association == Attr::Known(true)
+        && prior.adopt_existing_association != planned.adopt_existing_association
+    {
+        planned.association_adopted = Attr::Unknown;
+    }
     if role_changes {
         planned.trust_policy_before = Attr::Unknown;
         planned.trust_policy_after = Attr::Unknown;
-    } else if phase != base || association_changes || retires_more || restores {
+    } else if phase != base || cuts_over || retires_more || restores {
         planned.trust_policy_after = trust_after(
             context,
             &prior,
@@ -398,9 +473,44 @@ pub(super) fn update(
             restores,
             retires_more && settings.retire_trust,
         );
+    } else if former::is_pending(&request.prior_private, planned.role_arn.as_deref()) {
+        // An apply that changed the role was stopped before it took its statement from the former one.
+        planned.trust_policy_after = Attr::Unknown;
     }
     response.planned_state = planned.into_value();
     Ok(())
+}
+
+/// Adds what speaks against other credentials for the pods of a migrated service account: that has to be looked at, for the
+/// state knows nothing of another role.
+async fn against_cut_over(
+    context: &Context<ProviderData>,
+    prior: &Migration,
+    planned: &Migration,
+    settings: &Settings,
+    response: &mut ModifyPlanResponse,
+) {
+    let Some(unit) = Unit::of(planned) else {
+        return;
+    };
+    let looking = look(
+        context,
+        &unit,
+        planned.role_arn.as_deref(),
+        prior.association_id.as_deref(),
+        Freshness::Cached,
+    );
+    match Box::pin(looking).await {
+        Ok(reality) => {
+            let reality = Box::pin(reality.in_depth(context, settings)).await;
+            let known = models_to_findings(&prior.warnings);
+            let mut findings = reality.findings(settings);
+            findings.retain(|finding| !known.contains(finding));
+            report(&unit, planned, &findings, &mut response.diagnostics);
+        }
+        Err(Blind::Failed(diagnostic)) => response.diagnostics.push(diagnostic),
+        Err(blind) => response.diagnostics.push(not_seen(&unit, &blind)),
+    }
 }
 
 /// What the trust policy will be, from what it is; unknown if that cannot be told without asking.
@@ -484,13 +594,6 @@ pub(super) fn phase_of(migration: &Migration) -> Phase {
         .as_deref()
         .and_then(|phase| phase.parse().ok())
         .unwrap_or_default()
-}
-
-pub(super) fn same_arn(a: &Attr<String>, b: &Attr<String>) -> bool {
-    match (a.as_deref(), b.as_deref()) {
-        (Some(a), Some(b)) => crate::policy::equivalent_arns(a, b),
-        _ => a == b,
-    }
 }
 
 /// How much of the soak is left, by when all pods were first seen on Pod Identity.

@@ -245,7 +245,7 @@ fn with_arguments(schema: Schema) -> Schema {
                 format!(
                     "What destroying does: `{DESTROY_ROLLBACK}` brings the service account back to IRSA, restarts its \
                      workloads and verifies that; `{DESTROY_KEEP}` only forgets the migration and leaves everything as it \
-                     is. Default: `{DESTROY_ROLLBACK}`."
+                     is. An apply that changes nothing else only notes this. Default: `{DESTROY_ROLLBACK}`."
                 ),
             )
             .default(DESTROY_ROLLBACK)

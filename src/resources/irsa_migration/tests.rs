@@ -7,10 +7,10 @@ use crate::migration::finding::{Code, Finding};
 use crate::migration::phase::Phase;
 use crate::policy::{Document, OidcIssuer, Subject};
 
-use super::forward::same_but_for_migrations;
+use super::forward::{before_cut_over, reached, same_but_for_migrations};
 use super::plan::{Left, remaining_soak, target};
 use super::schema::{self, Migration};
-use super::unit::{Unit, stopping};
+use super::unit::{Unit, cuts_over, is_local, only_keeps, stopping};
 
 const ISSUER: &str = "oidc.eks.us-east-1.amazonaws.com/id/D539D4633E53DE1B716D3041E9F0A2B7";
 
@@ -55,6 +55,135 @@ fn how_far_an_apply_goes() {
             "{restart} {retire} {left:?} {soak_fits}"
         );
     }
+}
+
+/// A state in this phase, with the defaults of the schema.
+fn state(phase: Phase) -> Migration {
+    Migration {
+        role_arn: "arn:aws:iam::123456789012:role/a".into(),
+        disable_session_tags: Attr::Known(false),
+        adopt_existing_association: Attr::Known(false),
+        on_destroy: schema::DESTROY_ROLLBACK.into(),
+        soak_duration: "0s".into(),
+        propagation: Attr::Known(schema::default_propagation()),
+        retire: Attr::Known(schema::default_retire()),
+        rollout: Attr::Known(schema::default_rollout()),
+        trust: Attr::Known(schema::default_trust()),
+        trust_policy_before: "before".into(),
+        trust_policy_after: "after".into(),
+        phase: phase.as_str().into(),
+        ..Migration::default()
+    }
+}
+
+#[test]
+fn what_is_to_be_retired_besides_is_not_retired_yet() {
+    let prior = state(Phase::Retired);
+    let mut plan = prior.clone();
+    assert_eq!(reached(&prior, &plan, Phase::TrustAdded), Phase::Retired);
+    if let Attr::Known(retire) = &mut plan.retire {
+        retire.trust = Attr::Known(true);
+    }
+    assert_eq!(reached(&prior, &plan, Phase::TrustAdded), Phase::Verified);
+    let prior = state(Phase::Propagated);
+    assert_eq!(reached(&prior, &plan, Phase::TrustAdded), Phase::Propagated);
+    assert_eq!(reached(&prior, &plan, Phase::Verified), Phase::Verified);
+}
+
+type Change = fn(&mut Migration);
+
+#[test]
+fn changes_of_what_the_provider_goes_by_later_are_local() {
+    let prior = state(Phase::Verified);
+    assert!(is_local(&prior, &prior) && !only_keeps(&prior, &prior));
+    let keep: Change = |plan| plan.on_destroy = schema::DESTROY_KEEP.into();
+    let cases: [(Change, bool, bool); 8] = [
+        (keep, true, true),
+        (|plan| plan.soak_duration = "1h".into(), true, false),
+        (|plan| plan.propagation = Attr::Null, true, false),
+        (|plan| plan.rollout = Attr::Null, true, false),
+        (
+            |plan| plan.adopt_existing_association = Attr::Known(true),
+            true,
+            false,
+        ),
+        // The migration goes on, or has to find something out.
+        (
+            |plan| plan.phase = Phase::Retired.as_str().into(),
+            false,
+            false,
+        ),
+        (|plan| plan.trust_policy_after = Attr::Unknown, false, false),
+        (|plan| plan.retire = Attr::Null, false, false),
+    ];
+    for (index, (change, local, keeps)) in cases.into_iter().enumerate() {
+        let mut plan = prior.clone();
+        change(&mut plan);
+        assert_eq!(is_local(&prior, &plan), local, "{index}");
+        assert_eq!(only_keeps(&prior, &plan), keeps, "{index}");
+        // Keeping besides is no more local than the change.
+        keep(&mut plan);
+        assert_eq!(is_local(&prior, &plan), local, "{index}");
+        assert_eq!(only_keeps(&prior, &plan), keeps, "{index}");
+    }
+}
+
+#[test]
+fn other_credentials_are_a_cut_over() {
+    let mut prior = state(Phase::Verified);
+    prior.policy = r#"{"Statement": []}"#.into();
+    let cases: [(Change, bool); 8] = [
+        (|_| {}, false),
+        (|plan| plan.policy = r#"{"Statement":[]}"#.into(), false),
+        (|plan| plan.policy = Attr::Null, true),
+        (|plan| plan.role_arn = "b".into(), true),
+        (|plan| plan.target_role_arn = "b".into(), true),
+        (|plan| plan.disable_session_tags = Attr::Known(true), true),
+        (
+            |plan| {
+                if let Attr::Known(trust) = &mut plan.trust {
+                    trust.scope = "cluster".into();
+                }
+            },
+            true,
+        ),
+        (
+            |plan| {
+                if let Attr::Known(trust) = &mut plan.trust {
+                    trust.mode = schema::TRUST_VERIFY.into();
+                }
+            },
+            false,
+        ),
+    ];
+    for (index, (change, expected)) in cases.into_iter().enumerate() {
+        let mut plan = prior.clone();
+        change(&mut plan);
+        assert_eq!(cuts_over(&prior, &plan), expected, "{index}");
+    }
+}
+
+#[test]
+fn states_before_the_cut_over_tell_what_the_association_has() {
+    let prior = state(Phase::Verified);
+    let mut plan = prior.clone();
+    plan.role_arn = "b".into();
+    plan.disable_session_tags = Attr::Known(true);
+    plan.trust_policy_before = "before of b".into();
+    plan.trust_policy_after = "after of b".into();
+    plan.on_destroy = schema::DESTROY_KEEP.into();
+
+    let mut saved = plan.clone();
+    before_cut_over(&mut saved, &prior, &prior);
+    let expected = Migration {
+        on_destroy: plan.on_destroy.clone(),
+        ..prior.clone()
+    };
+    assert_eq!(saved, expected);
+
+    let mut saved = plan.clone();
+    before_cut_over(&mut saved, &plan, &prior);
+    assert_eq!(saved, plan);
 }
 
 #[test]

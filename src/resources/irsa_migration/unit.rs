@@ -7,7 +7,7 @@ use crate::framework::timeouts::parse_duration;
 use crate::migration::facts::Settings;
 use crate::migration::finding::{Code, Finding, Weight};
 use crate::migration::steps::injection::Propagation;
-use crate::policy::Scope;
+use crate::policy::{Scope, equivalent_arns, equivalent_json};
 use crate::provider::ProviderData;
 use crate::resources::propagation::PropagationModel;
 
@@ -92,6 +92,51 @@ pub(super) fn settings(
         retire_trust: flag(&retire.trust)?,
         service_principal: principal,
     })
+}
+
+/// Whether a change gives pods other credentials: another role, or other settings of the association or of the trust in it.
+pub(super) fn cuts_over(prior: &Migration, plan: &Migration) -> bool {
+    let same_policy = match (prior.policy.as_deref(), plan.policy.as_deref()) {
+        (Some(a), Some(b)) => equivalent_json(a, b),
+        _ => prior.policy == plan.policy,
+    };
+    !same_arn(&prior.role_arn, &plan.role_arn)
+        || !same_arn(&prior.target_role_arn, &plan.target_role_arn)
+        || prior.disable_session_tags != plan.disable_session_tags
+        || !same_policy
+        || scope_of(prior) != scope_of(plan)
+}
+
+/// Whether a change is of nothing but what the provider itself goes by later, so that there is nothing to do for it.
+pub(super) fn is_local(prior: &Migration, plan: &Migration) -> bool {
+    let but_for_local = Migration {
+        adopt_existing_association: prior.adopt_existing_association.clone(),
+        ignore_blockers: prior.ignore_blockers.clone(),
+        on_destroy: prior.on_destroy.clone(),
+        propagation: prior.propagation.clone(),
+        rollout: prior.rollout.clone(),
+        soak_duration: prior.soak_duration.clone(),
+        timeouts: prior.timeouts.clone(),
+        ..plan.clone()
+    };
+    but_for_local == *prior
+}
+
+/// Whether a change is of `on_destroy` alone, so that a destroy leaves everything as it is.
+pub(super) fn only_keeps(prior: &Migration, plan: &Migration) -> bool {
+    let but_for_destroy = Migration {
+        on_destroy: prior.on_destroy.clone(),
+        ..plan.clone()
+    };
+    keeps_on_destroy(plan) && !keeps_on_destroy(prior) && but_for_destroy == *prior
+}
+
+/// Whether two ARNs name the same.
+pub(super) fn same_arn(a: &Attr<String>, b: &Attr<String>) -> bool {
+    match (a.as_deref(), b.as_deref()) {
+        (Some(a), Some(b)) => equivalent_arns(a, b),
+        _ => a == b,
+    }
 }
 
 /// Whether anything of IRSA is to be retired.

@@ -12,11 +12,11 @@ use crate::migration::steps::{service_account, trust};
 use crate::policy::{Document, Subject, equivalent_json};
 
 use super::super::MIGRATING;
-use super::super::ours;
-use super::super::plan::{ANNOTATION, phase_of, remaining_soak, same_arn};
+use super::super::former;
+use super::super::plan::{ANNOTATION, phase_of, remaining_soak};
 use super::super::reality::Reality;
 use super::super::schema::Migration;
-use super::super::unit::{rollout_times, soak};
+use super::super::unit::{rollout_times, same_arn, soak};
 use super::{LOOK_INTERVAL, RETRY, Run, SOAK_LOOKS, TRUST_TIMEOUT, Work, not_retired, timestamp};
 
 impl Run<'_> {
@@ -329,37 +329,20 @@ impl Run<'_> {
         .map_err(|error| not_retired(work, &error))
     }
 
-    /// Takes our statement from the role that was used before.
+    /// Takes our statement from roles that were used before.
     pub(super) async fn old_role(&mut self, work: &Work) {
+        former::revoke(
+            self.context,
+            &work.unit,
+            &work.reality.cluster.cluster.arn,
+            self.plan.role_arn.as_deref().unwrap_or_default(),
+            self.private,
+            self.diagnostics,
+        )
+        .await;
         let Some(prior) = &self.prior else { return };
         if same_arn(&prior.role_arn, &self.plan.role_arn) {
             return;
-        }
-        let Some(old) = prior
-            .role_arn
-            .as_deref()
-            .and_then(|arn| crate::policy::RoleArn::parse(arn).ok())
-        else {
-            return;
-        };
-        let kept = match ours::prior_grant(self.context, prior, &work.unit) {
-            Some(grant) if !ours::verifies_trust(prior) => {
-                ours::revoke(self.context, &work.unit, &old.name, &grant).await
-            }
-            _ => Ok(None),
-        };
-        let why = match kept {
-            Ok(why) => why,
-            Err(diagnostic) => Some(diagnostic.detail),
-        };
-        if let Some(why) = why {
-            self.diagnostics.warning(
-                "Trust of the former role stays",
-                format!(
-                    "The statement for EKS Pod Identity was not taken from {}: {why}",
-                    prior.role_arn.as_deref().unwrap_or_default()
-                ),
-            );
         }
         self.diagnostics.warning(
             "Running pods keep the former role for a while",

@@ -17,7 +17,7 @@ use super::super::backward;
 use super::super::ours::{RetiredTrust, forget_trust, original_trust};
 use super::super::plan::{self, ANNOTATION, Left, finding_models, phase_of, stop_for};
 use super::super::reality::{Freshness, Reality, look};
-use super::super::unit::{Unit, ignores, settings, soak};
+use super::super::unit::{Unit, cuts_over, ignores, settings, soak};
 use super::{Run, Work, blind_at_apply};
 
 impl Run<'_> {
@@ -36,7 +36,19 @@ impl Run<'_> {
             .map_err(|blind| blind_at_apply(&unit, blind))?;
         reality.cluster = readiness::settled(context, &unit.cluster).await?;
         self.refuse_what_moved(&reality, &unit, &settings)?;
+        let cuts_over = self
+            .prior
+            .as_ref()
+            .is_some_and(|prior| cuts_over(prior, &self.plan));
+        // What the plan could not look at is looked at now.
+        if cuts_over || self.plan.blockers.is_unknown() {
+            reality = Box::pin(reality.in_depth(context, &settings)).await;
+        }
         let mut findings = reality.findings(&settings);
+        if self.prior.is_none() {
+            findings.extend(plan::other_role(&reality));
+        }
+        let (blockers, warnings) = finding_models(&findings);
         let before = self.prior.as_ref().map_or(Phase::NotStarted, phase_of);
         let target = self
             .plan
@@ -50,8 +62,9 @@ impl Run<'_> {
                     soak(&self.plan) < self.timeout,
                 )
             });
-        // A change that does not take the migration any further needs no further check of what is done already.
-        if target <= before && (target < Phase::Retired || self.has_retired()) {
+        // A change that neither takes the migration any further nor gives pods other credentials needs no further check of what
+        // is done already.
+        if !cuts_over && target <= before && (target < Phase::Retired || self.has_retired()) {
             findings.clear();
         }
         self.refuse_other_role(&reality, &settings)?;
@@ -104,7 +117,6 @@ impl Run<'_> {
                     "",
                 )
             })?;
-        let (blockers, warnings) = finding_models(&reality.findings(&settings));
         let plan = &mut self.plan;
         fill(&mut plan.id, || unit.id());
         fill(&mut plan.role_arn, || info.arn.clone());
