@@ -430,7 +430,11 @@ pub(super) async fn update(
         ))
         .await;
     } else if phase > base {
-        let blockers = models_to_findings(&prior.blockers);
+        let mut blockers = models_to_findings(&prior.blockers);
+        // The one that asks for what is configured now.
+        if settings.adopt_existing_association {
+            blockers.retain(|blocker| blocker.code != Code::AssociationExists);
+        }
         stop_for(
             &unit_of(&planned)?,
             &planned,
