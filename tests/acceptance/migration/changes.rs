@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use podidentity_sandbox::{Fault, FaultError};
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, ROLE_ARN, arn, irsa, pods, subject};
+use super::cluster::{Cluster, ROLE_ARN, arn, irsa, subject};
 use super::*;
 use crate::harness::Action;
 
