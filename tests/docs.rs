@@ -17,6 +17,7 @@ use podidentity::framework::provider::Provider as _;
 use podidentity::framework::schema::{
     Attribute, AttributeType, Block, NestedBlock, Nesting, PlanModifier, Schema,
 };
+use podidentity::migration::finding::{Code, Weight};
 use podidentity::provider::PodIdentityProvider;
 
 /// Prefix of every type name, and the provider's name in titles.
@@ -154,7 +155,10 @@ fn pages(root: &Path) -> BTreeMap<PathBuf, String> {
     add("index.md", provider_page(root, &provider.schema()));
     for resource in provider.resources() {
         let name = resource.type_name();
-        let text = object_page(root, "resources", "Resource", name, &resource.schema());
+        let mut text = object_page(root, "resources", "Resource", name, &resource.schema());
+        if name == "podidentity_irsa_migration" {
+            add_codes(&mut text);
+        }
         add(&format!("resources/{}.md", short(name)), text);
     }
     for data_source in provider.data_sources() {
@@ -173,6 +177,19 @@ fn pages(root: &Path) -> BTreeMap<PathBuf, String> {
         add(&format!("functions/{}.md", function.name()), text);
     }
     pages
+}
+
+/// The codes of blockers and warnings, which are part of the interface.
+fn add_codes(page: &mut String) {
+    page.push_str(
+        "\n## Blockers and warnings\n\nBlockers stop a migration unless `ignore_blockers` names them; warnings do not. Their codes never change.\n",
+    );
+    for (title, weight) in [("Blocker", Weight::Blocker), ("Warning", Weight::Warning)] {
+        write!(page, "\n| {title} | Meaning |\n|---|---|\n").unwrap();
+        for code in Code::ALL.iter().filter(|code| code.weight() == weight) {
+            writeln!(page, "| `{code}` | {} |", code.description()).unwrap();
+        }
+    }
 }
 
 fn short(type_name: &str) -> &str {
@@ -473,7 +490,10 @@ fn attribute_text(attribute: &Attribute) -> String {
     if let Some(message) = &attribute.deprecation_message {
         add(format!("**Deprecated:** {}", one_line(message)));
     }
-    if let Some(default) = attribute.default.as_ref().and_then(literal) {
+    // Descriptions that editors show tell it themselves.
+    if let Some(default) = attribute.default.as_ref().and_then(literal)
+        && !attribute.description.contains("Default: ")
+    {
         add(format!("Default: `{default}`."));
     }
     let rules: Vec<String> = attribute

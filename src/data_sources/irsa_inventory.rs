@@ -127,6 +127,7 @@ async fn read(
             "Terraform was asked to stop before everything was read.",
         ));
     }
+    let roles = roles?;
     let trust_quota = roles::trust_quota(context, roles.values()).await;
     let principal = context.provider.service_principal();
     let inventory = survey::take(
@@ -161,7 +162,7 @@ async fn namespaces(
     cluster: &str,
     selected: Option<&BTreeSet<String>>,
 ) -> Result<Namespaces, Diagnostic> {
-    gather::cluster_wide(context, cluster, selected, None)
+    gather::cluster_wide(context, cluster, selected)
         .await
         .map_err(|error| {
             let object = format!(
@@ -230,8 +231,8 @@ async fn labelled(
     Ok(Some(keys))
 }
 
-/// The associations in the selected namespaces. Their tags tell which of them a migration created, so each is described. Without
-/// them nothing can be said: a service account that is migrated would look as if it were not.
+/// The associations of what is asked for. Their tags tell which of them a migration created, so each is described. Without them nothing
+/// can be said: a service account that is migrated would look as if it were not.
 async fn associations(
     context: &Context<ProviderData>,
     cluster: &str,
@@ -240,7 +241,7 @@ async fn associations(
 ) -> Result<BTreeMap<Key, AssociationFacts>, Diagnostic> {
     let mut keys: BTreeMap<String, Key> = summaries
         .iter()
-        .filter(|summary| selection.has_namespace(&summary.namespace))
+        .filter(|summary| selection.has(&summary.namespace, &summary.service_account))
         .map(|summary| {
             let key = (summary.namespace.clone(), summary.service_account.clone());
             (summary.id.clone(), key)
@@ -264,18 +265,25 @@ fn associations_failed(cluster: &str, error: &AwsError) -> Diagnostic {
     )
 }
 
-/// The roles by what names them. What cannot be read is told of each role and does not end the rest.
+/// The roles by what names them. What may not be read is told of each role and does not end the rest. Any other failure does: what a
+/// moment's trouble leaves out would be missing in a `for_each`.
 async fn roles(
     context: &Context<ProviderData>,
     cluster: &ClusterFacts,
     names: BTreeSet<String>,
-) -> BTreeMap<String, RoleFacts> {
+) -> Result<BTreeMap<String, RoleFacts>, Diagnostic> {
     stream::iter(names)
         .map(|name| async move {
-            let role = roles::role(context, &cluster.cluster, Some(&name)).await;
-            (name, role)
+            match roles::readable_role(context, &cluster.cluster, &name).await {
+                Ok(role) => Ok((name, role)),
+                Err(error) => Err(error.into_diagnostic(
+                    READING,
+                    &format!("The role {name} could not be read."),
+                    "",
+                )),
+            }
         })
         .buffer_unordered(CONCURRENT)
-        .collect()
+        .try_collect()
         .await
 }

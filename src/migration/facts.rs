@@ -41,6 +41,13 @@ impl NamespaceFacts {
             .filter(move |pod| pod.service_account == service_account)
     }
 
+    /// Pods of a service account that have to be replaced before all are on Pod Identity. Those that are being deleted do not,
+    /// and those with static keys never will, and lose nothing.
+    pub fn left_behind<'a>(&'a self, service_account: &str) -> impl Iterator<Item = &'a PodFacts> {
+        self.pods_of(service_account)
+            .filter(|pod| !pod.terminating && !pod.is_right(PodCredentials::PodIdentity))
+    }
+
     /// Workloads whose template, or whose pods, use a service account, by kind and name.
     pub fn workloads_of<'a>(
         &'a self,
@@ -111,6 +118,7 @@ impl fmt::Display for Owner {
             Tool::Helm => write!(f, "Helm release {name}"),
             Tool::ArgoCd => write!(f, "Argo CD application {name}"),
             Tool::Flux => write!(f, "Flux {name}"),
+            Tool::EksAddon => f.write_str("An EKS add-on"),
             Tool::Terraform | Tool::Eksctl => f.write_str(self.tool.as_str()),
             Tool::Other => f.write_str(name),
         }
@@ -128,6 +136,8 @@ pub enum Tool {
     Flux,
     /// Terraform.
     Terraform,
+    /// An EKS add-on, which EKS applies anew whenever the add-on is updated.
+    EksAddon,
     /// eksctl, which writes the annotation again only when it is told to.
     Eksctl,
     /// kubectl and whatever else names itself in managed fields.
@@ -143,6 +153,7 @@ impl Tool {
             Self::ArgoCd => "Argo CD",
             Self::Flux => "Flux",
             Self::Terraform => "Terraform",
+            Self::EksAddon => "EKS add-on",
             Self::Eksctl => "eksctl",
             Self::Other => "other",
         }

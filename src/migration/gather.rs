@@ -154,9 +154,8 @@ pub async fn namespace_now(
     read(context, cluster, namespace).await.map(Arc::new)
 }
 
-/// All namespaces, or some, by name: one list per kind (and 500 objects) over the whole cluster, or for each of those named. A
-/// label selector is about service accounts; all workloads and pods are there in any case. ConfigMaps that containers take variables
-/// from are not read: that is a call for each.
+/// All namespaces, or some, by name: one list per kind (and 500 objects) over the whole cluster, or for each of those named.
+/// ConfigMaps that containers take variables from are not read: that is a call for each.
 ///
 /// # Errors
 /// As [`namespace`].
@@ -164,7 +163,6 @@ pub async fn cluster_wide(
     context: &Context<ProviderData>,
     cluster: &str,
     namespaces: Option<&BTreeSet<String>>,
-    label_selector: Option<&str>,
 ) -> Result<BTreeMap<String, NamespaceFacts>, KubernetesError> {
     let api = context
         .provider
@@ -174,9 +172,7 @@ pub async fn cluster_wide(
         None => vec![Scope::Cluster],
         Some(names) => names.iter().map(|name| Scope::Namespace(name)).collect(),
     };
-    Reader::new(&api, &context.cancel)
-        .read(&scopes, label_selector)
-        .await
+    Reader::new(&api, &context.cancel).read(&scopes).await
 }
 
 async fn read(
@@ -190,7 +186,7 @@ async fn read(
         .await?;
     let mut reader = Reader::new(&api, &context.cancel);
     reader.config_maps = true;
-    let mut all = reader.read(&[Scope::Namespace(namespace)], None).await?;
+    let mut all = reader.read(&[Scope::Namespace(namespace)]).await?;
     Ok(all.remove(namespace).unwrap_or_default())
 }
 
@@ -210,6 +206,7 @@ struct Found {
     cluster: Custom,
     /// Groups of custom resources that the cluster knows, with the version it prefers.
     groups: BTreeMap<&'static str, String>,
+    /// What could not be read of the whole cluster. What belongs to one namespace is noted there.
     not_read: BTreeSet<String>,
 }
 
@@ -276,7 +273,6 @@ impl<'a> Reader<'a> {
     async fn read(
         self,
         scopes: &[Scope<'_>],
-        label_selector: Option<&str>,
     ) -> Result<BTreeMap<String, NamespaceFacts>, KubernetesError> {
         if scopes.is_empty() {
             return Ok(BTreeMap::new());
@@ -287,11 +283,7 @@ impl<'a> Reader<'a> {
             }
         }
         tokio::try_join!(
-            try_join_all(
-                scopes
-                    .iter()
-                    .map(|scope| self.scope(*scope, label_selector))
-            ),
+            try_join_all(scopes.iter().map(|scope| self.scope(*scope))),
             async {
                 self.discover(&[custom::EXTERNAL_SECRETS, custom::KEDA])
                     .await?;
@@ -358,32 +350,23 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything that belongs to a namespace.
-    async fn scope(
-        &self,
-        scope: Scope<'_>,
-        label_selector: Option<&str>,
-    ) -> Result<(), KubernetesError> {
+    async fn scope(&self, scope: Scope<'_>) -> Result<(), KubernetesError> {
         use Need::{Optional, Required, Wanted};
         tokio::try_join!(
-            self.list::<ServiceAccount>(scope, label_selector, Required),
-            self.list::<Pod>(scope, None, Required),
-            self.list::<ReplicaSet>(scope, None, Wanted),
-            self.list::<Deployment>(scope, None, Wanted),
-            self.list::<StatefulSet>(scope, None, Wanted),
-            self.list::<DaemonSet>(scope, None, Wanted),
-            self.list::<Job>(scope, None, Wanted),
-            self.list::<CronJob>(scope, None, Wanted),
-            self.list::<NetworkPolicy>(scope, None, Optional),
+            self.list::<ServiceAccount>(scope, Required),
+            self.list::<Pod>(scope, Required),
+            self.list::<ReplicaSet>(scope, Wanted),
+            self.list::<Deployment>(scope, Wanted),
+            self.list::<StatefulSet>(scope, Wanted),
+            self.list::<DaemonSet>(scope, Wanted),
+            self.list::<Job>(scope, Wanted),
+            self.list::<CronJob>(scope, Wanted),
+            self.list::<NetworkPolicy>(scope, Optional),
         )?;
         Ok(())
     }
 
-    async fn list<K: Reduce>(
-        &self,
-        scope: Scope<'_>,
-        label_selector: Option<&str>,
-        need: Need,
-    ) -> Result<(), KubernetesError> {
+    async fn list<K: Reduce>(&self, scope: Scope<'_>, need: Need) -> Result<(), KubernetesError> {
         let reduce = |object: K| {
             let namespace = object.meta().namespace.clone().unwrap_or_default();
             Some((namespace, object.reduce()?))
@@ -391,10 +374,10 @@ impl<'a> Reader<'a> {
         let parts = {
             let _turn = self.gate.acquire().await;
             self.api
-                .list_reduced(self.cancel, scope, label_selector, reduce)
+                .list_reduced(self.cancel, scope, None, reduce)
                 .await
         };
-        let Some(parts) = self.unless_refused(parts, need)? else {
+        let Some(parts) = self.unless_refused(parts, scope, need)? else {
             return Ok(());
         };
         let mut found = self.found();
@@ -437,7 +420,7 @@ impl<'a> Reader<'a> {
                 self.api.versions(self.cancel, group).await
             };
             if let Some(version) = self
-                .unless_refused(versions, Need::Optional)?
+                .unless_refused(versions, Scope::Cluster, Need::Optional)?
                 .and_then(|versions| versions.into_iter().next())
             {
                 self.found().groups.insert(*group, version);
@@ -457,7 +440,9 @@ impl<'a> Reader<'a> {
             let resource = kind.resource(&version);
             self.api.list_dynamic(self.cancel, &resource, scope).await
         };
-        let objects = self.unless_refused(objects, Need::Optional)?.flatten();
+        let objects = self
+            .unless_refused(objects, scope, Need::Optional)?
+            .flatten();
         let mut found = self.found();
         if kind == CustomKind::SecretProviderClass && objects.is_some() {
             match scope {
@@ -479,10 +464,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The answer; `None` if there was none and it can be done without, which is noted.
+    /// The answer; `None` if there was none and it can be done without, which is noted where it matters.
     fn unless_refused<T>(
         &self,
         answer: Result<T, KubernetesError>,
+        scope: Scope<'_>,
         need: Need,
     ) -> Result<Option<T>, KubernetesError> {
         match answer {
@@ -498,7 +484,11 @@ impl<'a> Reader<'a> {
             }
             Err(error) => {
                 tracing::warn!(%error, "could not be read");
-                self.found().not_read.insert(why(&error));
+                let mut found = self.found();
+                match scope {
+                    Scope::Cluster => found.not_read.insert(why(&error)),
+                    Scope::Namespace(name) => found.of(name).not_read(why(&error)),
+                };
                 Ok(None)
             }
         }

@@ -1,4 +1,4 @@
-//! Who manages a Kubernetes object: Helm, Argo CD, Flux, Terraform, judged by labels, annotations and managed fields.
+//! Who manages a Kubernetes object: Helm, Argo CD, Flux, Terraform, an EKS add-on, judged by labels, annotations and managed fields.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
@@ -133,6 +133,7 @@ fn classify(meta: &ObjectMeta, manager: &str) -> Owner {
     let tool = match manager {
         "helm" | "Helm" => Tool::Helm,
         "kustomize-controller" | "helm-controller" => Tool::Flux,
+        "eks" => Tool::EksAddon,
         "eksctl" => Tool::Eksctl,
         _ if is_argo_cd(manager) => Tool::ArgoCd,
         _ if is_terraform(manager) => Tool::Terraform,
@@ -212,6 +213,11 @@ mod tests {
                 "eksctl by field",
                 json!({"managedFields": [role("eksctl")]}),
                 Some((Tool::Eksctl, "eksctl")),
+            ),
+            (
+                "an EKS add-on, whose objects look as if Helm had made them",
+                json!({"labels": {MANAGED_BY: "Helm", INSTANCE: "aws-vpc-cni"}, "managedFields": [role("eks")]}),
+                Some((Tool::EksAddon, "eks")),
             ),
             (
                 "Terraform by field",

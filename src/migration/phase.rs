@@ -50,6 +50,39 @@ impl Phase {
     }
 }
 
+/// What whoever has no state can see of a migration.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Seen {
+    /// Whether the role lets EKS Pod Identity in for the service account, or may.
+    pub trusted: bool,
+    /// Whether the service account has an association with that role.
+    pub associated: bool,
+    /// Whether it is seen that pods get Pod Identity.
+    pub moved: bool,
+    /// Whether any pod has still to be replaced.
+    pub left_behind: bool,
+    /// Whether IRSA is retired.
+    pub retired: bool,
+}
+
+impl From<Seen> for Phase {
+    /// That new pods get Pod Identity is only seen by pods that have it, and `RolledOut` not at all.
+    fn from(seen: Seen) -> Self {
+        match seen {
+            Seen { trusted: false, .. } => Self::NotStarted,
+            Seen {
+                associated: false, ..
+            } => Self::TrustAdded,
+            Seen { moved: false, .. } => Self::Associated,
+            Seen {
+                left_behind: true, ..
+            } => Self::Propagated,
+            Seen { retired: false, .. } => Self::Verified,
+            _ => Self::Retired,
+        }
+    }
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -75,6 +108,31 @@ pub struct UnknownPhase(pub String);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_seen_gives_the_phase() {
+        let all = Seen {
+            trusted: true,
+            associated: true,
+            moved: true,
+            left_behind: false,
+            retired: true,
+        };
+        let cases: [(fn(&mut Seen), Phase); 6] = [
+            (|_| {}, Phase::Retired),
+            (|seen| seen.retired = false, Phase::Verified),
+            (|seen| seen.left_behind = true, Phase::Propagated),
+            (|seen| seen.moved = false, Phase::Associated),
+            (|seen| seen.associated = false, Phase::TrustAdded),
+            // Without trust the association is of no use, whatever pods look like.
+            (|seen| seen.trusted = false, Phase::NotStarted),
+        ];
+        for (change, phase) in cases {
+            let mut seen = all;
+            change(&mut seen);
+            assert_eq!(Phase::from(seen), phase, "{seen:?}");
+        }
+    }
 
     #[test]
     fn phases_are_ordered_and_readable() {

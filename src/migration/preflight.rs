@@ -158,11 +158,20 @@ fn service_account(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
         && let Some(owner) = &account.owner
         && puts_back(owner.tool)
     {
+        let next = match owner.tool {
+            Tool::EksAddon => {
+                "Better leave this service account out of the migration and set podIdentityAssociations of the add-on \
+                 (pod_identity_association of aws_eks_addon) in place of its service account role: then EKS does all of it, \
+                 while an association that it has not made itself is in its way."
+            }
+            _ => {
+                "That does no harm while there is an association; to retire the annotation, remove it there."
+            }
+        };
         findings.push(Finding::new(
             Code::AnnotationOwned,
             format!(
-                "{owner} manages the annotation {} of {name} and will put it back if the migration removes it. That does no \
-                 harm while there is an association; to retire the annotation, remove it there.",
+                "{owner} manages the annotation {} of {name} and will put it back if the migration removes it. {next}",
                 crate::migration::facts::ROLE_ARN,
             ),
         ));
@@ -214,7 +223,7 @@ fn consumers(unit: &Unit<'_>, name: &str, findings: &mut Vec<Finding>) {
 fn puts_back(tool: Tool) -> bool {
     matches!(
         tool,
-        Tool::Helm | Tool::ArgoCd | Tool::Flux | Tool::Terraform
+        Tool::Helm | Tool::ArgoCd | Tool::Flux | Tool::Terraform | Tool::EksAddon
     )
 }
 

@@ -24,38 +24,59 @@ pub async fn role(
     let Some(text) = named else {
         return RoleFacts::NotNamed;
     };
+    readable_role(context, cluster, text)
+        .await
+        .unwrap_or_else(|error| not_read(text, &error))
+}
+
+/// [`role`], where only a refusal is something that can be told of the role: any other failure says nothing about it, and would be
+/// another one, or none, the next time.
+///
+/// # Errors
+/// What IAM answers, except that access is denied.
+pub async fn readable_role(
+    context: &Context<ProviderData>,
+    cluster: &ClusterInfo,
+    text: &str,
+) -> Result<RoleFacts, AwsError> {
     let Ok(arn) = RoleArn::parse(text) else {
-        return RoleFacts::Invalid {
+        return Ok(RoleFacts::Invalid {
             text: text.to_owned(),
-        };
+        });
     };
     if let Ok(cluster) = ClusterArn::parse(&cluster.arn)
         && (cluster.account != arn.account || cluster.partition != arn.partition)
     {
-        return RoleFacts::OtherAccount {
+        return Ok(RoleFacts::OtherAccount {
             arn: text.to_owned(),
-        };
+        });
     }
-    let not_read = |why: String| RoleFacts::NotRead {
-        arn: text.to_owned(),
-        why,
-    };
-    match context.provider.role(&context.cancel, &arn.name).await {
-        Ok(None) => RoleFacts::NotFound {
-            arn: text.to_owned(),
-        },
-        Ok(Some(role)) => match RoleArn::parse(&role.arn) {
-            Ok(found) if found.account != arn.account => not_read(format!(
-                "the credentials belong to the account {}",
-                found.account
-            )),
-            // Names are unique whatever the path, but an ARN with another path names nothing.
-            Ok(found) if found != arn => RoleFacts::NotFound {
+    Ok(
+        match context.provider.role(&context.cancel, &arn.name).await {
+            Ok(None) => RoleFacts::NotFound {
                 arn: text.to_owned(),
             },
-            _ => RoleFacts::Found(role),
+            Ok(Some(role)) => match RoleArn::parse(&role.arn) {
+                Ok(found) if found.account != arn.account => RoleFacts::NotRead {
+                    arn: text.to_owned(),
+                    why: format!("the credentials belong to the account {}", found.account),
+                },
+                // Names are unique whatever the path, but an ARN with another path names nothing.
+                Ok(found) if found != arn => RoleFacts::NotFound {
+                    arn: text.to_owned(),
+                },
+                _ => RoleFacts::Found(role),
+            },
+            Err(error) if error.kind() == AwsErrorKind::AccessDenied => not_read(text, &error),
+            Err(error) => return Err(error),
         },
-        Err(error) => not_read(why(&error, "iam:GetRole")),
+    )
+}
+
+fn not_read(text: &str, error: &AwsError) -> RoleFacts {
+    RoleFacts::NotRead {
+        arn: text.to_owned(),
+        why: why(error, "iam:GetRole"),
     }
 }
 

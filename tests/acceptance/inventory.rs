@@ -74,6 +74,7 @@ fn each_kind_of_service_account_gets_its_verdict() {
         ("orders/consumer", &[], &["role_shared"], "not_started"),
         ("orders/web", &[], &["role_shared"], "not_started"),
         ("payments/api", &[], &[], "not_started"),
+        // Somebody else's association: not in the way of anything, since all pods are on Pod Identity.
         ("payments/ledger", &["association_exists"], &[], "verified"),
         ("payments/nightly", &[], &["manual_restart"], "not_started"),
         ("payments/worker", &[], &[], "not_started"),
@@ -139,6 +140,8 @@ fn each_kind_of_service_account_gets_its_verdict() {
     assert_eq!(all["orders/web"]["shared_with"], json!(["orders/consumer"]));
     let ledger = &all["payments/ledger"];
     assert_eq!(ledger["association_role_arn"], ledger["role_arn"]);
+    assert_eq!(ledger["association_owner"], "other");
+    assert_eq!(ledger["under_way"], false);
     assert_eq!(ledger["trust"]["pod_identity"], "allowed");
     assert_eq!(
         all["payments/api"]["workloads"],
@@ -158,6 +161,7 @@ fn each_kind_of_service_account_gets_its_verdict() {
     let report = case.output("report");
     let report = report.as_str().unwrap();
     for part in [
+        "on Pod Identity already, not by a migration: `association_exists`",
         "## Namespace `payments`",
         "`hard_coded_credentials`",
         "## Shared roles",
@@ -311,6 +315,16 @@ fn a_thousand_service_accounts_over_three_hundred_roles() {
         return;
     };
     case.sandbox().seed(seeds::large(1_000, 300)).unwrap();
+    // A quarter has an association already.
+    let associations: Vec<Value> = (0..250)
+        .map(|n| {
+            json!({"namespace": format!("team-{:02}", n % 20), "service_account": format!("app-{n:04}"),
+                "role_arn": format!("arn:aws:iam::123456789012:role/app-{n:04}")})
+        })
+        .collect();
+    case.sandbox()
+        .seed(json!({"clusters": [{"name": "demo", "associations": associations}]}))
+        .unwrap();
     case.config(config("")).clear_calls();
     let began = Instant::now();
     let mut running = case.start_apply();
@@ -333,7 +347,7 @@ fn a_thousand_service_accounts_over_three_hundred_roles() {
 
     let totals = case.attribute(THIS, "totals");
     assert_eq!(totals["service_accounts"], 1_000);
-    assert_eq!(totals["migratable"], 1_000);
+    assert_eq!(totals["migratable"], 750);
     assert_eq!(totals["roles"], 300);
     assert_eq!(totals["shared_roles"], 300);
     assert_eq!(totals["pods"], 100);
@@ -341,11 +355,12 @@ fn a_thousand_service_accounts_over_three_hundred_roles() {
     assert!(report.chars().count() <= 65_536);
 
     assert_eq!(calls["iam:GetRole"], 300);
-    assert_eq!(calls["eks:ListPodIdentityAssociations"], 1);
-    assert_eq!(calls.get("eks:DescribePodIdentityAssociation"), None);
+    assert_eq!(calls["eks:ListPodIdentityAssociations"], 3);
+    assert_eq!(calls["eks:DescribePodIdentityAssociation"], 250);
     // 1,000 and those named default, in pages of 500.
     for (resource, call) in [
         ("serviceaccounts", "list serviceaccounts"),
+        ("pods", "list pods"),
         ("deployments", "list deployments"),
         ("replicasets", "list replicasets"),
         ("statefulsets", "list statefulsets"),
@@ -393,6 +408,8 @@ fn a_wave_over_the_inventory_stays_as_it_is_once_it_is_migrated() {
         assert_eq!(found["migratable"], true, "{found:#}");
         assert_eq!(found["has_annotation"], false, "{found:#}");
         assert_eq!(found["phase"], "retired", "{found:#}");
+        assert_eq!(found["under_way"], true, "{found:#}");
+        assert_eq!(found["association_owner"], "migration", "{found:#}");
         assert_eq!(found["trust"]["pod_identity"], "allowed", "{found:#}");
     }
     assert_eq!(case.sandbox().credential_report().violations, []);

@@ -1,7 +1,54 @@
-//! Text that comes from elsewhere, made safe for GitHub-flavoured Markdown: it can neither break a table nor mention anybody.
+//! Text that comes from elsewhere, made safe for GitHub-flavoured Markdown: it can neither break a table nor mention anybody, and forges make
+//! neither links nor pictures of it.
 
-/// As text.
+/// As text. What forges would make a link or a picture of, addresses and such as `:bank:` in the subject of a service account, becomes code.
 pub(super) fn text(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    for piece in text.split_inclusive(char::is_whitespace) {
+        let word = piece.trim_end();
+        let start = word.len() - word.trim_start_matches(OPENING).len();
+        let (before, rest) = word.split_at(start);
+        let (inner, after) = rest.split_at(rest.trim_end_matches(CLOSING).len());
+        if is_link(inner) || has_picture(inner) {
+            result.push_str(&plain(before));
+            result.push_str(&code(inner));
+            result.push_str(&plain(after));
+        } else {
+            result.push_str(&plain(word));
+        }
+        result.push_str(&plain(&piece[word.len()..]));
+    }
+    result
+}
+
+/// What may stand before a word.
+const OPENING: [char; 3] = ['(', '"', '\''];
+/// What may stand after a word.
+const CLOSING: [char; 7] = [')', '"', '\'', '.', ',', ';', '!'];
+
+fn is_link(word: &str) -> bool {
+    word.contains("://") || word.to_ascii_lowercase().starts_with("www.")
+}
+
+/// Whether part of a word between two colons may be the name of a picture.
+fn has_picture(word: &str) -> bool {
+    let is_name = |part: &str| {
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
+    };
+    let mut parts = word.split(':').skip(1).peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_some() && is_name(part) {
+            return true;
+        }
+    }
+    false
+}
+
+/// As text without links and pictures.
+fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut before = ' ';
     let mut characters = text.chars().peekable();
@@ -72,6 +119,16 @@ mod tests {
             ("\\", "\\\\"),
             ("role_arn _x_ a_", "role_arn \\_x\\_ a\\_"),
             ("a & b", "a &amp; b"),
+            (
+                "see https://example.com/a_b_c, www.example.com.",
+                "see `https://example.com/a_b_c`, `www.example.com`.",
+            ),
+            (
+                "\"system:serviceaccount:bank:api\" and :+1: (arn:aws:iam::1:role/a)",
+                "\"`system:serviceaccount:bank:api`\" and `:+1:` (`arn:aws:iam::1:role/a`)",
+            ),
+            ("time 10:30, a: b", "time 10:30, a: b"),
+            ("a\tb\n", "a b "),
         ] {
             assert_eq!(text(input), expected);
         }

@@ -1,4 +1,7 @@
 //! The inventory as Markdown, for a pull request. Pure: the same inventory gives the same text.
+//!
+//! It says nothing of numbers of pods, nor of what runs and ends by itself: an output of it would change with every step of an autoscaler and
+//! every run of a CronJob.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,9 +9,10 @@ use std::fmt::Write as _;
 use crate::migration::facts::Restart;
 use crate::migration::finding::Finding;
 use crate::migration::phase::Phase;
+use crate::migration::preflight::workloads::passing;
 
 use super::markdown::{code, text};
-use super::survey::{Entry, Inventory, Via, Workload};
+use super::survey::{AssociationOwner, Entry, Inventory, Standing, Via, Workload};
 
 /// Characters that the report has at most: GitHub takes 65,536 in one comment, and a few words should fit around it.
 const LIMIT: usize = 60_000;
@@ -24,17 +28,21 @@ pub(super) struct Totals {
     pub(super) service_accounts: usize,
     /// Those that a migration takes, or has taken.
     pub(super) migratable: usize,
-    /// Those with the annotation and with blockers that no migration has begun with.
+    /// Those of them that no migration has begun with and that have not come to Pod Identity otherwise.
+    pub(super) ready: usize,
+    /// Those with a role and with blockers that no migration has begun with.
     pub(super) blocked: usize,
-    /// Those with an association and pods that still use IRSA.
+    /// Those that a migration has begun with, some pods of which still use IRSA.
     pub(super) in_progress: usize,
     /// Those with every pod on Pod Identity.
     pub(super) migrated: usize,
-    /// Those that only a trust policy names.
+    /// Those without the annotation.
     pub(super) without_annotation: usize,
-    /// Distinct roles that annotations name.
+    /// Those that only a trust policy names.
+    pub(super) trust_only: usize,
+    /// Distinct roles that annotations name, or named before a migration removed them.
     pub(super) roles: usize,
-    /// Those of them that several service accounts name.
+    /// Those of them that several service accounts share.
     pub(super) shared_roles: usize,
     /// Pods.
     pub(super) pods: usize,
@@ -48,19 +56,21 @@ impl Totals {
         let mut totals = Self::default();
         let mut roles: BTreeMap<&str, usize> = BTreeMap::new();
         for entry in entries {
-            let begun = entry.association.is_some();
             totals.service_accounts += 1;
             totals.migratable += usize::from(entry.migratable);
-            totals.blocked +=
-                usize::from(entry.has_annotation && !entry.migratable && !entry.is_done());
-            totals.in_progress += usize::from(begun && !entry.is_done());
-            totals.migrated += usize::from(entry.is_done());
             totals.without_annotation += usize::from(!entry.has_annotation);
+            *match entry.standing() {
+                Standing::Done => &mut totals.migrated,
+                Standing::UnderWay => &mut totals.in_progress,
+                Standing::Ready => &mut totals.ready,
+                Standing::Blocked => &mut totals.blocked,
+                Standing::TrustOnly => &mut totals.trust_only,
+            } += 1;
             for workload in &entry.workloads {
                 totals.pods += workload.pods;
                 totals.pods_on_pod_identity += workload.pods_on_pod_identity;
             }
-            if let Some(arn) = entry.role_arn.as_deref().filter(|_| entry.has_annotation) {
+            if let Some(arn) = entry.role_arn.as_deref().filter(|_| entry.is_named) {
                 *roles.entry(arn).or_default() += 1;
             }
         }
@@ -120,27 +130,25 @@ fn by_namespace(inventory: &Inventory) -> Namespaces<'_> {
 fn summary(report: &mut String, totals: &Totals) {
     let Totals {
         service_accounts,
-        migratable,
+        ready,
         blocked,
         in_progress,
         migrated,
-        without_annotation,
+        trust_only,
         roles,
         shared_roles,
-        pods,
-        pods_on_pod_identity,
+        ..
     } = totals;
     writeln!(
         report,
         "| | |\n|---|---:|\n\
          | Service accounts | {service_accounts} |\n\
-         | Migratable, or migrated already | {migratable} |\n\
+         | Ready to be migrated | {ready} |\n\
          | Blocked | {blocked} |\n\
          | In progress | {in_progress} |\n\
          | On Pod Identity with all pods | {migrated} |\n\
-         | Named by trust policies only | {without_annotation} |\n\
-         | Roles, of which shared | {roles}, {shared_roles} |\n\
-         | Pods, of which on Pod Identity | {pods}, {pods_on_pod_identity} |"
+         | Named by trust policies only | {trust_only} |\n\
+         | Roles, of which shared | {roles}, {shared_roles} |"
     )
     .ok();
 }
@@ -151,25 +159,41 @@ fn cluster(report: &mut String, findings: &[Finding]) {
         return;
     }
     report.push_str("\n## Cluster\n\n");
-    for finding in findings {
-        bullet(report, finding);
+    let mut lines = String::new();
+    for (index, finding) in findings.iter().enumerate() {
+        let before = lines.len();
+        lines.push_str("- ");
+        words_of(&mut lines, finding, true);
+        if index >= MOST_ROWS || lines.len() > RESERVED {
+            lines.truncate(before);
+            let left = findings.len() - index;
+            writeln!(
+                lines,
+                "- {} left out.",
+                count(left, "more finding is", "more findings are")
+            )
+            .ok();
+            break;
+        }
     }
+    report.push_str(&lines);
 }
 
 fn overview(report: &mut String, namespaces: &Namespaces<'_>) {
     if namespaces.len() < 2 {
         return;
     }
-    report.push_str("\n## Namespaces\n\n| Namespace | Service accounts | Migratable | Blocked | Migrated |\n|---|---:|---:|---:|---:|\n");
+    report.push_str("\n## Namespaces\n\n| Namespace | Service accounts | Ready | Blocked | In progress | Migrated |\n|---|---:|---:|---:|---:|---:|\n");
     for (name, entries) in namespaces.iter().take(MOST_ROWS) {
         let totals = Totals::of(entries.iter().copied());
         writeln!(
             report,
-            "| {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} |",
             code(name),
             totals.service_accounts,
-            totals.migratable,
+            totals.ready,
             totals.blocked,
+            totals.in_progress,
             totals.migrated
         )
         .ok();
@@ -260,21 +284,22 @@ fn trust(entry: &Entry) -> String {
 }
 
 fn workloads(workloads: &[Workload]) -> String {
-    if workloads.is_empty() {
+    let lasting: Vec<&Workload> = workloads
+        .iter()
+        .filter(|workload| passing(&workload.id.kind).is_none())
+        .collect();
+    if lasting.is_empty() {
         return "–".to_owned();
     }
-    let texts: Vec<String> = workloads
+    let texts: Vec<String> = lasting
         .iter()
         .take(5)
         .map(|workload| {
             let mut label = format!("{} {}", text(&workload.id.kind), code(&workload.id.name));
-            if workload.pods > 0 {
-                write!(
-                    label,
-                    " ({} of {} on Pod Identity)",
-                    workload.pods_on_pod_identity, workload.pods
-                )
-                .ok();
+            match workload.pods_on_pod_identity {
+                0 => {}
+                on if on == workload.pods => label.push_str(" (on Pod Identity)"),
+                _ => label.push_str(" (partly on Pod Identity)"),
             }
             if let Restart::Manual(why) = &workload.restart {
                 write!(label, ", not restarted: {}", text(why)).ok();
@@ -282,7 +307,7 @@ fn workloads(workloads: &[Workload]) -> String {
             label
         })
         .collect();
-    let more = workloads.len() - texts.len();
+    let more = lasting.len() - texts.len();
     let mut joined = texts.join("<br>");
     if more > 0 {
         write!(joined, "<br>and {more} more").ok();
@@ -309,14 +334,18 @@ fn verdict(entry: &Entry, known: &BTreeSet<&Finding>) -> String {
         .map(|finding| finding.code.as_str())
         .collect();
     let codes: Vec<String> = codes.into_iter().map(code).collect();
-    let word = if entry.is_done() {
-        "done"
-    } else if entry.is_under_way() {
-        "under way"
-    } else if entry.migratable {
-        "migratable"
-    } else {
-        "**blocked**"
+    let word = match (entry.standing(), entry.association_owner()) {
+        (Standing::Done, Some(AssociationOwner::Addon | AssociationOwner::Other)) => {
+            "on Pod Identity already, not by a migration"
+        }
+        (Standing::Done, _) => "done",
+        (Standing::UnderWay, _) => "under way",
+        (Standing::Ready, _) => "migratable",
+        (Standing::Blocked, _) if entry.trust.is_none() && codes.is_empty() => {
+            "**blocked**: the role could not be read"
+        }
+        (Standing::Blocked, _) => "**blocked**",
+        (Standing::TrustOnly, _) => "only named by a trust policy",
     };
     if codes.is_empty() {
         word.to_owned()
@@ -334,21 +363,17 @@ fn detail(entry: &Entry, known: &BTreeSet<&Finding>) -> String {
         .chain(entry.warnings().filter(own))
     {
         write!(lines, "- {}: ", code(&entry.name)).ok();
-        words_of(&mut lines, finding);
+        // What has come to Pod Identity is blocked by nothing.
+        words_of(&mut lines, finding, entry.standing() != Standing::Done);
     }
     lines
 }
 
-fn bullet(report: &mut String, finding: &Finding) {
-    report.push_str("- ");
-    words_of(report, finding);
-}
-
-fn words_of(report: &mut String, finding: &Finding) {
+fn words_of(report: &mut String, finding: &Finding, stops: bool) {
     use crate::migration::finding::Weight;
     let weight = match finding.weight() {
-        Weight::Blocker => "**blocker** ",
-        Weight::Warning => "",
+        Weight::Blocker if stops => "**blocker** ",
+        _ => "",
     };
     writeln!(
         report,
@@ -364,7 +389,7 @@ fn shared_roles(report: &mut String, inventory: &Inventory) {
     for entry in inventory
         .entries
         .iter()
-        .filter(|entry| entry.has_annotation && !entry.shared_with.is_empty())
+        .filter(|entry| entry.is_named && !entry.shared_with.is_empty())
     {
         if let Some(arn) = &entry.role_arn {
             let sharing = roles.entry(arn).or_default();
@@ -409,7 +434,7 @@ fn next_steps(report: &mut String, inventory: &Inventory, namespaces: &Namespace
     {
         steps.push("Make the cluster ready: see the blockers under *Cluster*. Until then nothing can be migrated.".to_owned());
     }
-    let waiting = |entry: &&Entry| entry.migratable && !entry.is_done() && !entry.is_under_way();
+    let waiting = |entry: &&Entry| entry.standing() == Standing::Ready;
     // Where least is to be minded, and least is restarted.
     let first = namespaces
         .iter()
@@ -417,11 +442,11 @@ fn next_steps(report: &mut String, inventory: &Inventory, namespaces: &Namespace
         .min_by_key(|(name, entries)| {
             let wave = || entries.iter().copied().filter(waiting);
             let warnings = wave().flat_map(Entry::warnings).count();
-            let pods: usize = wave()
+            let workloads = wave()
                 .flat_map(|entry| &entry.workloads)
-                .map(|workload| workload.pods)
-                .sum();
-            (warnings, pods, **name)
+                .filter(|workload| passing(&workload.id.kind).is_none())
+                .count();
+            (warnings, workloads, **name)
         });
     if let Some((first, _)) = first {
         steps.push(format!(
@@ -430,16 +455,20 @@ fn next_steps(report: &mut String, inventory: &Inventory, namespaces: &Namespace
             indent(&hint(&inventory.cluster, first))
         ));
     }
-    if all().any(|entry| !entry.migratable && entry.exists && entry.has_annotation) {
+    let any = |standing| all().any(|entry| entry.standing() == standing);
+    if any(Standing::Blocked) {
         steps.push("Resolve the blockers above, or, where you know better, name their codes in `ignore_blockers`.".to_owned());
     }
-    if all().any(|entry| entry.association.is_some() && !entry.is_done()) {
+    if any(Standing::UnderWay) {
         steps.push("Restart what is in progress: with `rollout = { strategy = \"restart\" }`, or by hand where the table says *not restarted*.".to_owned());
     }
-    if all().any(|entry| entry.phase == Phase::Verified && entry.is_under_way()) {
+    if all().any(|entry| {
+        entry.phase == Phase::Verified
+            && entry.association_owner() == Some(AssociationOwner::Migration)
+    }) {
         steps.push("Where all pods are on Pod Identity and nothing reads the annotation any more, retire IRSA: `retire = { annotation = true, trust = true }`.".to_owned());
     }
-    if all().any(|entry| !entry.has_annotation && entry.association.is_none()) {
+    if any(Standing::TrustOnly) {
         steps.push("Look at service accounts that only a trust policy names: either their pods bring a token of their own and need `role_arn` in their migration, or the trust is a leftover to remove.".to_owned());
     }
     if steps.is_empty() {

@@ -6,13 +6,13 @@ use crate::cty::Type;
 use crate::framework::model::{Attr, SetOf};
 use crate::framework::schema::{Attribute, Nesting, Schema};
 use crate::framework::validators;
-use crate::migration::facts::{ClusterFacts, Owner, Restart};
+use crate::migration::facts::{ClusterFacts, Owner, Restart, Tool};
 use crate::migration::finding::Finding;
 use crate::policy::irsa::Access;
 use crate::resources::{cluster_name, names};
 
 use super::report::{self, Totals};
-use super::survey::{Entry, Inventory, Trust, Via, Workload};
+use super::survey::{AssociationOwner, Entry, Inventory, MOST_SHARING, Trust, Via, Workload};
 
 crate::model! {
     /// Configuration and result.
@@ -33,6 +33,7 @@ crate::model! {
     pub(super) struct ServiceAccountModel {
         pub(super) account_id: Attr<String>,
         pub(super) association_id: Attr<String>,
+        pub(super) association_owner: Attr<String>,
         pub(super) association_role_arn: Attr<String>,
         pub(super) blockers: Vec<FindingModel>,
         pub(super) exists: bool,
@@ -47,6 +48,7 @@ crate::model! {
         pub(super) shared_with: Vec<String>,
         pub(super) trust: Attr<TrustModel>,
         pub(super) trusted_by: Vec<String>,
+        pub(super) under_way: bool,
         pub(super) warnings: Vec<FindingModel>,
         pub(super) workloads: Vec<WorkloadModel>,
     }
@@ -81,7 +83,7 @@ crate::model! {
     /// A workload.
     pub(super) struct WorkloadModel {
         pub(super) kind: String,
-        pub(super) name: String,
+        pub(super) name: Attr<String>,
         pub(super) pods: i64,
         pub(super) pods_on_pod_identity: i64,
         pub(super) restart: String,
@@ -130,6 +132,17 @@ impl From<&Entry> for ServiceAccountModel {
         Self {
             account_id: role.as_ref().map(|role| role.account.clone()).into(),
             association_id: association.map(|association| association.id.clone()).into(),
+            association_owner: entry
+                .association_owner()
+                .map(|owner| {
+                    match owner {
+                        AssociationOwner::Migration => "migration",
+                        AssociationOwner::Addon => "addon",
+                        AssociationOwner::Other => "other",
+                    }
+                    .to_owned()
+                })
+                .into(),
             association_role_arn: association
                 .map(|association| association.role_arn.clone())
                 .into(),
@@ -146,6 +159,7 @@ impl From<&Entry> for ServiceAccountModel {
             shared_with: entry.shared_with.clone(),
             trust: entry.trust.map(TrustModel::from).into(),
             trusted_by: entry.trusted_by.clone(),
+            under_way: entry.is_under_way(),
             warnings: entry.warnings().map(FindingModel::from).collect(),
             workloads: entry.workloads.iter().map(WorkloadModel::from).collect(),
         }
@@ -165,7 +179,16 @@ impl From<&Owner> for OwnerModel {
     fn from(owner: &Owner) -> Self {
         Self {
             name: owner.name.clone(),
-            tool: owner.tool.as_str().to_lowercase().replace(' ', "_"),
+            tool: match owner.tool {
+                Tool::Helm => "helm",
+                Tool::ArgoCd => "argo_cd",
+                Tool::Flux => "flux",
+                Tool::Terraform => "terraform",
+                Tool::EksAddon => "eks_addon",
+                Tool::Eksctl => "eksctl",
+                Tool::Other => "other",
+            }
+            .to_owned(),
         }
     }
 }
@@ -203,7 +226,9 @@ impl From<&Workload> for WorkloadModel {
     fn from(workload: &Workload) -> Self {
         Self {
             kind: workload.id.kind.clone(),
-            name: workload.id.name.clone(),
+            name: Some(workload.id.name.clone())
+                .filter(|name| !name.is_empty())
+                .into(),
             pods: number(workload.pods),
             pods_on_pod_identity: number(workload.pods_on_pod_identity),
             restart: match &workload.restart {
@@ -241,20 +266,24 @@ pub(super) fn schema() -> Schema {
         "Lists the service accounts of an EKS cluster that use IRSA (IAM roles for service accounts), and tells of each how it \
          stands on its way to EKS Pod Identity: its role and what that trusts, its association, its workloads, and what speaks \
          against a migration.\n\n\
-         Listed is every service account with the annotation `eks.amazonaws.com/role-arn`, or from which a migration has removed it, and \
-         every service account that a trust policy of one of their roles names for this cluster's OIDC provider; a pattern stands for \
+         Listed is every service account with the annotation `eks.amazonaws.com/role-arn`, or from which a migration has removed it; every \
+         one with an association that a migration created, even while the service account is deleted; and every service account that a trust \
+         policy of one of their roles names for this cluster's OIDC provider; a pattern stands for \
          the service accounts that exist today. Roles in other accounts are not looked up.\n\n\
          Reading needs `eks:DescribeCluster`, `eks:ListPodIdentityAssociations`, `eks:DescribePodIdentityAssociation` and \
          `iam:GetRole`, what `podidentity_cluster` needs, and in Kubernetes to list service accounts, pods, workloads and network policies, either in the whole cluster or in each of \
          `namespaces`. Roles and workloads that may not be read become warnings with the code `not_checked`. It makes one list per kind and 500 objects, one GetRole per role, one \
-         ListPodIdentityAssociations per 100 associations, and one DescribePodIdentityAssociation for each association in the namespaces \
-         that are asked for, at most eight at a time. What the policies of roles allow is not read here; a migration looks at that in its plan.",
+         ListPodIdentityAssociations per 100 associations, and one DescribePodIdentityAssociation for each association of what is asked \
+         for, at most eight at a time. What the policies of roles allow is not read here; a migration looks at that in its plan.\n\n\
+         `report_markdown` is the same as long as nothing that matters changes, so it makes a good output; numbers of pods, in `workloads` \
+         and `totals`, change with every step of an autoscaler.",
     )
     .attribute(cluster_name::data_source_attribute())
     .attribute(
         Attribute::string(
             "label_selector",
-            "Only service accounts with these labels, as `kubectl --selector` takes it: `team=payments,tier!=test`.",
+            "Only service accounts with these labels, as `kubectl --selector` takes it: `team=payments,tier!=test`. One that does not exist has none: \
+             while a service account is deleted it is not selected, whatever a migration has begun, and leaves a `for_each` over this.",
         )
         .optional()
         .validate(validators::length_between(1, 4_096)),
@@ -310,12 +339,18 @@ fn service_account_attributes() -> Vec<Attribute> {
         text("account_id", "Account of the role; null if `role_arn` is not the ARN of a role."),
         text("association_id", "Id of the association; null if there is none."),
         text(
+            "association_owner",
+            "Whose the association is: `migration` (one created it), `addon` (it belongs to an EKS add-on, and can only be changed through that) \
+             or `other`; null if there is none.",
+        ),
+        text(
             "association_role_arn",
             "Role of the association; null if there is none.",
         ),
         findings(
             "blockers",
-            "What stops a migration, with the codes that `ignore_blockers` of `podidentity_irsa_migration` takes, in their order.",
+            "What stops a migration from beginning, with the codes that `ignore_blockers` of `podidentity_irsa_migration` takes, in their order. What is on \
+             Pod Identity already by an association of somebody else has `association_exists` or `association_owned` here.",
         ),
         Attribute::bool(
             "exists",
@@ -330,7 +365,9 @@ fn service_account_attributes() -> Vec<Attribute> {
         Attribute::bool(
             "migratable",
             "Whether the role could be read and nothing blocks a migration that takes its role from the annotation. It stays true once a migration has \
-             created the association, so that a `for_each` over it does not take back what it has begun.",
+             created the association (`under_way`), whatever blocks it then, so that a `for_each` over it does not take back what it has begun. That \
+             holds for the migrations of other configurations too: where several configurations migrate service accounts of one cluster, select by \
+             `namespaces` or `label_selector`, so that none takes over what another has begun.",
         )
         .computed(),
         text("name", "Name."),
@@ -342,7 +379,7 @@ fn service_account_attributes() -> Vec<Attribute> {
                 text("name", "What the tool calls the object: release, application, field manager."),
                 text(
                     "tool",
-                    "`helm`, `argo_cd`, `flux`, `terraform`, `eksctl` or `other`.",
+                    "`helm`, `argo_cd`, `flux`, `terraform`, `eks_addon`, `eksctl` or `other`.",
                 ),
             ],
             "Who put the annotation there, and may put it back; null if that cannot be told.",
@@ -351,8 +388,9 @@ fn service_account_attributes() -> Vec<Attribute> {
         text(
             "phase",
             "How far it is, whoever brought it there: `not_started`, `trust_added` (the role lets Pod Identity in), `associated`, \
-             `propagated` (some pods are on Pod Identity), `rolled_out` (pods that are not cannot be restarted), `verified` (no pod uses IRSA), \
-             `retired` (the annotation is gone too).",
+             `propagated` (some pods are on Pod Identity), `rolled_out` (pods that are not cannot be restarted), `verified` (every pod is on Pod Identity; \
+             while there are none, a migration has begun, which proves it with dry runs), `retired` (a migration has removed the annotation too). An \
+             association counts with the role of the service account, and as long as that role lets Pod Identity in.",
         ),
         text(
             "role_arn",
@@ -363,7 +401,10 @@ fn service_account_attributes() -> Vec<Attribute> {
         Attribute::list(
             "shared_with",
             Type::String,
-            "Other service accounts whose annotation names the same role, as `namespace/name`.",
+            format!(
+                "Other service accounts that share the role, because their annotation names it or its trust policy names them, as \
+                 `namespace/name`; the first {MOST_SHARING}. All of those that are listed here have the same `role_arn`."
+            ),
         )
         .computed(),
         Attribute::nested(
@@ -390,7 +431,12 @@ fn service_account_attributes() -> Vec<Attribute> {
         Attribute::list(
             "trusted_by",
             Type::String,
-            "ARNs of the listed roles whose trust policies name the service account, by its subject or a pattern, and let it in by IRSA.",
+            "ARNs of the listed roles whose trust policies name the service account, by its subject or a pattern, and let it in by IRSA, or may.",
+        )
+        .computed(),
+        Attribute::bool(
+            "under_way",
+            "Whether a migration has created its association, of this configuration or of another one, be it finished or not.",
         )
         .computed(),
         findings(
@@ -405,8 +451,11 @@ fn service_account_attributes() -> Vec<Attribute> {
                     "kind",
                     "Kind of the topmost owner: `Deployment`, `StatefulSet`, `DaemonSet`, `CronJob`, `Job`, `Pod` and so on.",
                 ),
-                text("name", "Its name."),
-                Attribute::number("pods", "Its pods that have not ended.").computed(),
+                text(
+                    "name",
+                    "Its name; null for Jobs, pods without a controller and other kinds that come and go, which are counted together.",
+                ),
+                Attribute::number("pods", "Its pods that have not ended and are not being deleted.").computed(),
                 Attribute::number("pods_on_pod_identity", "Those of them on Pod Identity.").computed(),
                 text("restart", "`rolling`, `unknown`, or why a migration does not restart it."),
             ],
@@ -421,11 +470,11 @@ fn totals_attributes() -> Vec<Attribute> {
     vec![
         number(
             "blocked",
-            "Service accounts with the annotation and with blockers, of which no migration has begun.",
+            "Service accounts with a role that are not `migratable` and not on Pod Identity.",
         ),
         number(
             "in_progress",
-            "Service accounts with an association, some pods of which still use IRSA.",
+            "Service accounts that a migration has begun with and that are not in the phase `verified` or `retired`.",
         ),
         number("migratable", "Service accounts that are `migratable`."),
         number(
@@ -434,9 +483,15 @@ fn totals_attributes() -> Vec<Attribute> {
         ),
         number("pods", "Pods of all service accounts."),
         number("pods_on_pod_identity", "Those of them on Pod Identity."),
-        number("roles", "Distinct roles that annotations name."),
+        number(
+            "roles",
+            "Distinct roles that annotations name, or named before a migration removed them.",
+        ),
         number("service_accounts", "Service accounts."),
-        number("shared_roles", "Roles that several annotations name."),
+        number(
+            "shared_roles",
+            "Those of them that several listed service accounts share.",
+        ),
         number(
             "without_annotation",
             "Service accounts without the annotation.",

@@ -4,21 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::migration::facts::{
     AssociationFacts, ClusterFacts, NamespaceFacts, Owner, PodCredentials, ROLE_ARN, Restart,
-    RoleFacts, ServiceAccountFacts, Settings, WorkloadId,
+    RoleFacts, ServiceAccountFacts, Settings, WorkloadId, wildcard,
 };
 use crate::migration::finding::{Code, Finding, Weight};
-use crate::migration::phase::Phase;
+use crate::migration::phase::{Phase, Seen};
+use crate::migration::preflight::workloads::{manual_restart, passing};
 use crate::migration::preflight::{self, Unit};
 use crate::migration::readiness;
 use crate::migration::steps::service_account::breadcrumb;
 use crate::policy::irsa::{Access, WebIdentityTrust};
+use crate::policy::name::{Wildcards, check_namespace, check_service_account};
 use crate::policy::{
     ClusterArn, Document, Grant, OidcIssuer, RoleArn, SERVICE_PRINCIPAL, Subject, Verdict, analyze,
-    web_identity_trusts,
+    equivalent_arns, web_identity_trusts,
 };
 
 /// The audience of web identity tokens unless the service account says otherwise.
 const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";
+/// Most names that one service account is given of those that share its role: a thousand on one role would be a million.
+pub(super) const MOST_SHARING: usize = 20;
 
 /// Namespace and name of a service account.
 pub(super) type Key = (String, String);
@@ -56,7 +60,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Whether a service account is asked for.
-    fn has(&self, namespace: &str, name: &str) -> bool {
+    pub(super) fn has(&self, namespace: &str, name: &str) -> bool {
         self.has_namespace(namespace)
             && self
                 .labelled
@@ -64,8 +68,7 @@ impl Selection {
                 .is_none_or(|keys| keys.contains(&(namespace.to_owned(), name.to_owned())))
     }
 
-    /// Whether a namespace is asked for.
-    pub(super) fn has_namespace(&self, namespace: &str) -> bool {
+    fn has_namespace(&self, namespace: &str) -> bool {
         self.namespaces
             .as_ref()
             .is_none_or(|names| names.contains(namespace))
@@ -94,13 +97,15 @@ pub(super) struct Entry {
     pub(super) exists: bool,
     /// Whether it has the role annotation.
     pub(super) has_annotation: bool,
+    /// Whether its role is named by anything else than a trust policy.
+    pub(super) is_named: bool,
     /// What names its role: the annotation, what a migration noted, the association, or a trust policy.
     pub(super) role_arn: Option<String>,
     /// What the trust policy of the role says; `None` if it was not, or cannot be, read.
     pub(super) trust: Option<Trust>,
     /// ARNs of the roles whose trust policies let it in by IRSA.
     pub(super) trusted_by: Vec<String>,
-    /// Other service accounts whose annotation names the same role, `namespace/name`.
+    /// Other service accounts that share the role, `namespace/name`; the first [`MOST_SHARING`].
     pub(super) shared_with: Vec<String>,
     /// Its association.
     pub(super) association: Option<AssociationFacts>,
@@ -141,10 +146,22 @@ impl Entry {
             .filter(|finding| finding.weight() == Weight::Warning)
     }
 
-    /// Whether its association was created, or is used, by a migration, whatever is in its way now.
+    /// Whether its association was created by a migration, whoever has taken it over since and whatever is in its way now.
     pub(super) fn is_under_way(&self) -> bool {
-        self.association.as_ref().is_some_and(|association| {
-            association.is_migrations() && association.owner_arn.is_none()
+        self.association
+            .as_ref()
+            .is_some_and(AssociationFacts::is_migrations)
+    }
+
+    /// Whose its association is.
+    pub(super) fn association_owner(&self) -> Option<AssociationOwner> {
+        let association = self.association.as_ref()?;
+        Some(if association.owner_arn.is_some() {
+            AssociationOwner::Addon
+        } else if association.is_migrations() {
+            AssociationOwner::Migration
+        } else {
+            AssociationOwner::Other
         })
     }
 
@@ -152,14 +169,55 @@ impl Entry {
     pub(super) fn is_done(&self) -> bool {
         self.phase >= Phase::Verified
     }
+
+    /// What there is to do with it.
+    pub(super) fn standing(&self) -> Standing {
+        if self.is_done() {
+            Standing::Done
+        } else if self.is_under_way() {
+            Standing::UnderWay
+        } else if !self.is_named {
+            Standing::TrustOnly
+        } else if self.migratable {
+            Standing::Ready
+        } else {
+            Standing::Blocked
+        }
+    }
+}
+
+/// What there is to do with a service account; each is in one of these.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    /// Nothing: all its pods are on Pod Identity, whoever brought them there.
+    Done,
+    /// A migration has begun and is not done.
+    UnderWay,
+    /// A migration would take it.
+    Ready,
+    /// Something speaks against its migration.
+    Blocked,
+    /// Nothing but a trust policy names a role for it.
+    TrustOnly,
+}
+
+/// Whose an association is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AssociationOwner {
+    /// A migration created it.
+    Migration,
+    /// It belongs to an EKS add-on.
+    Addon,
+    /// Somebody else created it.
+    Other,
 }
 
 /// A workload and how far its pods are.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Workload {
-    /// Kind and name.
+    /// Kind and name; what comes and goes is counted together, without a name.
     pub(super) id: WorkloadId,
-    /// Its pods that have not ended.
+    /// Its pods that have not ended and are not being deleted.
     pub(super) pods: usize,
     /// Those of them on Pod Identity.
     pub(super) pods_on_pod_identity: usize,
@@ -191,21 +249,43 @@ pub(super) enum Via {
     Other,
 }
 
-/// What names the roles of the selected service accounts; to be read for [`take`].
+/// What names the roles of the selected service accounts, and the roles that migrations gave them; to be read for [`take`].
 pub(super) fn role_names(
     namespaces: &Namespaces,
     associations: &BTreeMap<Key, AssociationFacts>,
     selection: &Selection,
 ) -> BTreeSet<String> {
+    let annotated = accounts(namespaces, selection).filter_map(|account| {
+        let key = (account.namespace.clone(), account.name.clone());
+        named_role(Some(account), associations.get(&key))
+    });
+    let migrated =
+        migrated(associations, selection).map(|(_, association)| association.role_arn.clone());
+    annotated.chain(migrated).collect()
+}
+
+/// The service accounts that exist and are asked for.
+fn accounts<'a>(
+    namespaces: &'a Namespaces,
+    selection: &Selection,
+) -> impl Iterator<Item = &'a ServiceAccountFacts> {
     namespaces
         .values()
         .flat_map(|namespace| namespace.service_accounts.values())
         .filter(|account| selection.has(&account.namespace, &account.name))
-        .filter_map(|account| {
-            let key = (account.namespace.clone(), account.name.clone());
-            named_role(Some(account), associations.get(&key))
+}
+
+/// What is asked for and has an association that a migration created. Whoever deploys a service account anew deletes it for a while; what a
+/// migration has begun must not leave a `for_each` because of that, as it would be rolled back.
+fn migrated<'a>(
+    associations: &'a BTreeMap<Key, AssociationFacts>,
+    selection: &Selection,
+) -> impl Iterator<Item = (&'a Key, &'a AssociationFacts)> {
+    associations
+        .iter()
+        .filter(|((namespace, name), association)| {
+            association.is_migrations() && selection.has(namespace, name)
         })
-        .collect()
 }
 
 /// The inventory.
@@ -218,14 +298,10 @@ pub(super) fn take(facts: &Facts<'_>, selection: &Selection) -> Inventory {
         .and_then(|issuer| OidcIssuer::parse(issuer).ok());
     let roles = Roles::of(facts, issuer.as_ref());
     let trusted = trusted(facts, selection, issuer.as_ref(), &roles);
-    let sharing = sharing(facts);
+    let sharing = sharing(facts, &roles);
     let mut keys: BTreeSet<Key> = trusted.keys().cloned().collect();
-    for account in facts
-        .namespaces
-        .values()
-        .flat_map(|namespace| namespace.service_accounts.values())
-        .filter(|account| selection.has(&account.namespace, &account.name))
-    {
+    keys.extend(migrated(facts.associations, selection).map(|(key, _)| key.clone()));
+    for account in accounts(facts.namespaces, selection) {
         let key = (account.namespace.clone(), account.name.clone());
         if named_role(Some(account), facts.associations.get(&key)).is_some() {
             keys.insert(key);
@@ -296,29 +372,37 @@ fn entry(
     let association = facts.associations.get(&key);
     let named = named_role(account, association);
     let has_annotation = account.is_some_and(|account| account.role_arn().is_some());
+    // A migration may have been told to give pods another role than the annotation names.
+    let given = association
+        .filter(|association| association.is_migrations())
+        .map(|association| association.role_arn.clone())
+        .or_else(|| named.clone());
     let not_named = RoleFacts::NotNamed;
-    let role = named
+    let role = given
         .as_ref()
-        .and_then(|named| facts.roles.get(named))
+        .and_then(|given| facts.roles.get(given))
         .unwrap_or(&not_named);
     let role_arn = named.clone().or_else(|| trusted_by.first().cloned());
     let own_name = [namespace_name.as_str(), &name].join("/");
-    let shared_with: Vec<String> = named
+    let shared_with: Vec<String> = given
         .as_deref()
-        .and_then(|named| sharing.get(roles.resolve(named)))
+        .and_then(|given| sharing.get(roles.resolve(given)))
         .into_iter()
         .flatten()
         .filter(|other| **other != own_name)
+        .take(MOST_SHARING)
         .cloned()
         .collect();
 
     let settings = Settings {
-        // A role that the annotation no longer names is what a configuration that is in use has learned.
-        role_arn: named.filter(|_| !has_annotation),
+        // A role that the annotation does not name is what a configuration that is in use has learned.
+        role_arn: given
+            .clone()
+            .filter(|given| !has_annotation || named.as_ref() != Some(given)),
         service_principal: facts.service_principal.map(str::to_owned),
         ..Settings::default()
     };
-    let findings = preflight::check(&Unit {
+    let mut findings = preflight::check(&Unit {
         cluster: facts.cluster,
         namespace,
         namespace_name: &namespace_name,
@@ -332,29 +416,64 @@ fn entry(
         trust_quota: facts.trust_quota,
         associations_in_cluster: facts.associations_in_cluster,
     });
+    // What ends by itself comes and goes between two plans, and need not be restarted.
+    findings.retain(|finding| finding.code != Code::ManualRestart);
+    findings.extend(manual_restart(namespace, &name, |workload| {
+        passing(&workload.id.kind).is_none()
+    }));
+    findings.sort();
 
-    let trust = role_arn
-        .as_deref()
-        .and_then(|arn| roles.get(arn))
-        .map(|role| role.trust(facts, issuer, &namespace_name, &name, account));
-    let workloads = workloads(namespace, &name);
+    let trust_of = |arn: &str| {
+        roles
+            .get(arn)
+            .map(|role| role.trust(facts, issuer, &namespace_name, &name, account))
+    };
+    let trust = role_arn.as_deref().and_then(trust_of);
+    let trusted = match role {
+        // Of a role that may not be read nothing speaks against what pods show.
+        RoleFacts::NotRead { .. } => association.is_some(),
+        _ => given
+            .as_deref()
+            .or(role_arn.as_deref())
+            .and_then(trust_of)
+            .is_some_and(|trust| trust.pod_identity != Access::NotAllowed),
+    };
+    let associated = association.is_some_and(|association| {
+        given
+            .as_deref()
+            .or(role_arn.as_deref())
+            .is_some_and(|arn| equivalent_arns(roles.resolve(arn), &association.role_arn))
+    });
+    let noted = account.is_some_and(|account| breadcrumb(account).is_some());
+    let by_migration = association.is_some_and(AssociationFacts::is_migrations);
+    let phase = phase(
+        namespace,
+        &name,
+        Seen {
+            trusted,
+            associated,
+            retired: account.is_some() && !has_annotation && (noted || by_migration),
+            ..Seen::default()
+        },
+        by_migration,
+    );
     let mut entry = Entry {
         exists: account.is_some(),
         has_annotation,
+        is_named: named.is_some(),
         role_arn,
         trust,
         trusted_by,
         shared_with,
         association: association.cloned(),
         owner: account.and_then(|account| account.owner.clone()),
-        workloads,
+        workloads: workloads(namespace, &name),
         findings,
         migratable: false,
-        phase: Phase::NotStarted,
+        phase,
         namespace: namespace_name,
         name,
     };
-    entry.phase = phase(&entry, namespace);
     // What a migration has begun stays in a `for_each` over what is migratable: leaving it would roll it back. Of a role that could
     // not be read nothing is known that would allow to begin.
     let clear = matches!(role, RoleFacts::Found(_)) && entry.blockers().next().is_none();
@@ -368,11 +487,10 @@ fn named_role(
     account: Option<&ServiceAccountFacts>,
     association: Option<&AssociationFacts>,
 ) -> Option<String> {
-    let account = account?;
     account
-        .role_arn()
+        .and_then(ServiceAccountFacts::role_arn)
         .map(str::to_owned)
-        .or_else(|| breadcrumb(account)?.annotations.remove(ROLE_ARN))
+        .or_else(|| breadcrumb(account?)?.annotations.remove(ROLE_ARN))
         .or_else(|| {
             association
                 .filter(|association| association.is_migrations())
@@ -380,20 +498,25 @@ fn named_role(
         })
 }
 
-/// `namespace/name` of service accounts by the role that their annotation names.
-fn sharing(facts: &Facts<'_>) -> BTreeMap<String, BTreeSet<String>> {
+/// `namespace/name` of service accounts by their role: what names it for them, and whom its trust policy names.
+fn sharing(facts: &Facts<'_>, roles: &Roles<'_>) -> BTreeMap<String, BTreeSet<String>> {
     let mut sharing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for account in facts
-        .namespaces
-        .values()
-        .flat_map(|namespace| namespace.service_accounts.values())
-    {
-        if let Some(named) = account.role_arn() {
-            let arn = resolve(facts.roles, named);
-            sharing
-                .entry(arn.to_owned())
-                .or_default()
-                .insert([account.namespace.as_str(), &account.name].join("/"));
+    let mut add = |arn: &str, namespace: &str, name: &str| {
+        let accounts = match sharing.get_mut(arn) {
+            Some(accounts) => accounts,
+            None => sharing.entry(arn.to_owned()).or_default(),
+        };
+        accounts.insert([namespace, name].join("/"));
+    };
+    for account in accounts(facts.namespaces, &Selection::default()) {
+        let key = (account.namespace.clone(), account.name.clone());
+        if let Some(named) = named_role(Some(account), facts.associations.get(&key)) {
+            add(roles.resolve(&named), &account.namespace, &account.name);
+        }
+    }
+    for (arn, role) in &roles.by_arn {
+        for (namespace, name) in role.names() {
+            add(arn, namespace, name);
         }
     }
     sharing
@@ -491,10 +614,13 @@ impl Role {
         name: &str,
         account: Option<&ServiceAccountFacts>,
     ) -> Access {
-        let audience = account
-            .and_then(ServiceAccountFacts::audience)
-            .unwrap_or(DEFAULT_AUDIENCE);
-        subject(issuer, namespace, name).access(&self.document, Some(audience))
+        // Without the annotation pods bring a token of their own, for whatever audience.
+        let audience = account.and_then(ServiceAccountFacts::audience).or_else(|| {
+            account
+                .and_then(ServiceAccountFacts::role_arn)
+                .map(|_| DEFAULT_AUDIENCE)
+        });
+        subject(issuer, namespace, name).access(&self.document, audience)
     }
 
     /// How the policy names a service account that it lets in.
@@ -504,7 +630,15 @@ impl Role {
         if subjects.any(|subject| !subject.is_pattern && subject.text == text) {
             return Some(Via::Exact);
         }
-        if self.patterns().next().is_some() {
+        // Operators may ignore case, and names have no other. What stands for a variable is not known.
+        let matches = |pattern: &str| {
+            let pattern = pattern.to_ascii_lowercase();
+            match pattern.split_once('$') {
+                Some((before, _)) => wildcard(&format!("{before}*"), &text),
+                None => wildcard(&pattern, &text),
+            }
+        };
+        if self.patterns().any(matches) {
             return Some(Via::Pattern);
         }
         if self.trusts.iter().any(|trust| trust.unconditioned) {
@@ -514,6 +648,19 @@ impl Role {
             .iter()
             .any(|trust| !trust.other_operators.is_empty())
             .then_some(Via::Other)
+    }
+
+    /// Namespaces and names of the service accounts that the policy names. What has a wildcard where the operator takes none names nobody.
+    fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.trusts
+            .iter()
+            .flat_map(|trust| &trust.subjects)
+            .filter(|subject| !subject.is_pattern)
+            .filter_map(|subject| subject.service_account())
+            .filter(|(namespace, name)| {
+                check_namespace(namespace, Wildcards::Refused).is_ok()
+                    && check_service_account(name, Wildcards::Refused).is_ok()
+            })
     }
 
     fn patterns(&self) -> impl Iterator<Item = &str> {
@@ -547,23 +694,15 @@ fn trusted(
     };
     for (arn, role) in &roles.by_arn {
         let mut names: BTreeSet<Key> = role
-            .trusts
-            .iter()
-            .flat_map(|trust| &trust.subjects)
-            .filter(|subject| !subject.is_pattern)
-            .filter_map(|subject| subject.service_account())
-            .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
+            .names()
             .filter(|(namespace, name)| selection.has(namespace, name))
+            .map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
             .collect();
         // What stands before the first wildcard decides most cases without judging the policy.
         let heads: Vec<String> = role.patterns().map(head).collect();
         if !heads.is_empty() {
             names.extend(
-                facts
-                    .namespaces
-                    .values()
-                    .flat_map(|namespace| namespace.service_accounts.values())
-                    .filter(|account| selection.has(&account.namespace, &account.name))
+                accounts(facts.namespaces, selection)
                     .filter(|account| {
                         let text = subject(issuer, &account.namespace, &account.name).text();
                         heads.iter().any(|head| text.starts_with(head.as_str()))
@@ -576,7 +715,8 @@ fn trusted(
                 .namespaces
                 .get(&namespace)
                 .and_then(|facts| facts.service_accounts.get(&name));
-            if role.irsa(issuer, &namespace, &name, account) == Access::Allowed {
+            // Further conditions may depend on what only AWS knows; that it may be let in is reason enough to look at it.
+            if role.irsa(issuer, &namespace, &name, account) != Access::NotAllowed {
                 trusted
                     .entry((namespace, name))
                     .or_default()
@@ -597,24 +737,32 @@ fn head(pattern: &str) -> String {
 }
 
 fn workloads(namespace: &NamespaceFacts, service_account: &str) -> Vec<Workload> {
-    let mut workloads: BTreeMap<WorkloadId, Workload> = namespace
-        .workloads_of(service_account)
-        .map(|workload| {
-            let entry = Workload {
-                id: workload.id.clone(),
-                restart: workload.restart.clone(),
-                ..Workload::default()
-            };
-            (workload.id.clone(), entry)
-        })
-        .collect();
-    for pod in namespace.pods_of(service_account) {
-        let workload = workloads
-            .entry(pod.workload.clone())
-            .or_insert_with(|| Workload {
-                id: pod.workload.clone(),
-                ..Workload::default()
-            });
+    let mut workloads: BTreeMap<WorkloadId, Workload> = BTreeMap::new();
+    // What comes and goes is counted together, so that what is named here is the same in the next plan.
+    let together = |id: &WorkloadId| match passing(&id.kind) {
+        Some(_) => WorkloadId {
+            kind: id.kind.clone(),
+            name: String::new(),
+        },
+        None => id.clone(),
+    };
+    for workload in namespace.workloads_of(service_account) {
+        let id = together(&workload.id);
+        workloads.entry(id.clone()).or_insert_with(|| Workload {
+            id,
+            restart: workload.restart.clone(),
+            ..Workload::default()
+        });
+    }
+    for pod in namespace
+        .pods_of(service_account)
+        .filter(|pod| !pod.terminating)
+    {
+        let id = together(&pod.workload);
+        let workload = workloads.entry(id.clone()).or_insert_with(|| Workload {
+            id,
+            ..Workload::default()
+        });
         workload.pods += 1;
         workload.pods_on_pod_identity +=
             usize::from(pod.credentials == PodCredentials::PodIdentity);
@@ -622,45 +770,29 @@ fn workloads(namespace: &NamespaceFacts, service_account: &str) -> Vec<Workload>
     workloads.into_values().collect()
 }
 
-/// How far a service account is, whoever brought it there. That new pods get Pod Identity is only seen by pods that have it.
-fn phase(entry: &Entry, namespace: &NamespaceFacts) -> Phase {
-    if entry.association.is_none() {
-        let trusted = entry
-            .trust
-            .is_some_and(|trust| trust.pod_identity == Access::Allowed);
-        return if trusted {
-            Phase::TrustAdded
-        } else {
-            Phase::NotStarted
-        };
-    }
-    let behind: Vec<&WorkloadId> = namespace
-        .pods_of(&entry.name)
-        .filter(|pod| !pod.credentials.is_settled())
-        .map(|pod| &pod.workload)
-        .collect();
-    if behind.is_empty() {
-        return if entry.has_annotation {
-            Phase::Verified
-        } else {
-            Phase::Retired
-        };
-    }
+/// How far a service account is, whoever brought it there, by the rules of the migration where it has no state to go by. Without pods
+/// that is what a migration proved with dry runs before it ended; an association of somebody else proves nothing.
+fn phase(namespace: &NamespaceFacts, name: &str, seen: Seen, by_migration: bool) -> Phase {
+    let mut behind = namespace.left_behind(name).peekable();
+    let left_behind = behind.peek().is_some();
+    let any = namespace
+        .pods_of(name)
+        .any(|pod| !pod.terminating && pod.credentials == PodCredentials::PodIdentity);
+    let phase = Phase::from(Seen {
+        moved: any || by_migration && !left_behind,
+        left_behind,
+        ..seen
+    });
     let can_be_restarted = |id: &WorkloadId| {
-        entry
-            .workloads
-            .iter()
+        namespace
+            .workloads_of(name)
             .any(|workload| workload.id == *id && workload.restart == Restart::Rolling)
     };
-    if !behind.into_iter().any(can_be_restarted) {
-        Phase::RolledOut
-    } else if entry
-        .workloads
-        .iter()
-        .any(|workload| workload.pods_on_pod_identity > 0)
+    if matches!(phase, Phase::Associated | Phase::Propagated)
+        && left_behind
+        && !behind.any(|pod| can_be_restarted(&pod.workload))
     {
-        Phase::Propagated
-    } else {
-        Phase::Associated
+        return Phase::RolledOut;
     }
+    phase
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 
-use super::survey::{self, Entry, Facts, Inventory, Key, Namespaces, Selection, Via};
+use super::report::{self, Totals};
+use super::survey::{
+    self, AssociationOwner, Entry, Facts, Inventory, Key, Namespaces, Selection, Standing, Via,
+};
 use crate::aws::facts::{ClusterInfo, RoleInfo};
 use crate::migration::facts::{
     AgentFacts, AgentKind, AssociationFacts, ClusterFacts, MIGRATION_TAG, NamespaceFacts,
@@ -176,6 +179,19 @@ impl World {
 
 fn keys(inventory: &Inventory) -> Vec<String> {
     inventory.entries.iter().map(Entry::key).collect()
+}
+
+/// A statement with which a role lets in every service account of every cluster.
+fn pod_identity() -> Json {
+    json!({"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]})
+}
+
+fn subject(name: &str) -> Json {
+    statement(
+        ISSUER,
+        "StringEquals",
+        &json!(format!("system:serviceaccount:a:{name}")),
+    )
 }
 
 fn find<'a>(inventory: &'a Inventory, key: &str) -> &'a Entry {
@@ -366,7 +382,7 @@ fn phases_follow_from_what_is_there() {
         json!({"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"}, "Action": ["sts:AssumeRole", "sts:TagSession"]}),
     ];
     type Case<'a> = (&'a str, bool, bool, &'a [PodCredentials], Restart, Phase);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 9] = [
         (
             "nothing",
             false,
@@ -424,12 +440,20 @@ fn phases_follow_from_what_is_there() {
             Phase::Verified,
         ),
         (
-            "no pods",
+            "no pods, but a migration has proved it",
             true,
             true,
             &[],
             Restart::Rolling,
             Phase::Verified,
+        ),
+        (
+            "somebody took the statement out of the trust policy",
+            false,
+            true,
+            &[PodIdentity, PodIdentity],
+            Restart::Rolling,
+            Phase::NotStarted,
         ),
     ];
     for (case, trusted, associated, pods, restart, expected) in cases {
@@ -515,4 +539,375 @@ fn associations_of_others_block() {
     let found = world.all();
     assert_eq!(codes(find(&found, "a/same")), ["association_exists"]);
     assert_eq!(codes(find(&found, "a/other")), ["association_other_role"]);
+    for name in ["a/same", "a/other"] {
+        let entry = find(&found, name);
+        assert_eq!(entry.association_owner(), Some(AssociationOwner::Other));
+        assert_eq!(entry.standing(), Standing::Blocked, "{entry:?}");
+    }
+}
+
+#[test]
+fn a_migrated_service_account_that_is_deleted_for_a_while_stays() {
+    let mut world = World::new();
+    world.role("one", &[subject("api"), pod_identity()]);
+    world.namespace("a");
+    world.associate("a", "api", "one", true);
+    world.associate("a", "foreign", "one", false);
+    let found = world.all();
+    assert_eq!(keys(&found), ["a/api"]);
+    let api = find(&found, "a/api");
+    assert!(
+        !api.exists && api.migratable && api.is_under_way(),
+        "{api:?}"
+    );
+    assert_eq!(api.role_arn, Some(arn("one")));
+    assert_eq!(api.phase, Phase::Verified);
+    assert_eq!(api.trust.unwrap().pod_identity, Access::Allowed);
+
+    // An add-on that took it over does not make it leave a `for_each` either.
+    world.irsa("a", "api", "one");
+    world
+        .associations
+        .get_mut(&("a".to_owned(), "api".to_owned()))
+        .unwrap()
+        .owner_arn = Some("arn:aws:eks:us-east-1:123456789012:addon/demo/x/1".into());
+    let found = world.all();
+    let api = find(&found, "a/api");
+    assert!(api.migratable && api.is_under_way(), "{api:?}");
+    assert_eq!(api.association_owner(), Some(AssociationOwner::Addon));
+    assert_eq!(codes(api), ["association_owned"]);
+}
+
+#[test]
+fn an_association_counts_with_the_right_role_and_proves_nothing_without_pods() {
+    use PodCredentials::{PodIdentity, WebIdentity};
+    let look = |role: &str, by_migration: bool, pods: &[PodCredentials]| {
+        let mut world = World::new();
+        world
+            .irsa("a", "api", "one")
+            .role("one", &[subject("api"), pod_identity()])
+            .role("two", &[pod_identity()]);
+        world.pods("a", "api", pods, Restart::Rolling);
+        world.associate("a", "api", role, by_migration);
+        let found = world.all();
+        let entry = find(&found, "a/api");
+        (entry.phase, entry.standing())
+    };
+    for (role, by_migration, pods, phase, standing) in [
+        (
+            "one",
+            false,
+            &[PodIdentity][..],
+            Phase::Verified,
+            Standing::Done,
+        ),
+        ("one", false, &[], Phase::Associated, Standing::Blocked),
+        (
+            "one",
+            false,
+            &[WebIdentity],
+            Phase::Associated,
+            Standing::Blocked,
+        ),
+        (
+            "two",
+            false,
+            &[PodIdentity],
+            Phase::TrustAdded,
+            Standing::Blocked,
+        ),
+        // It was told to use another role than the annotation names.
+        ("two", true, &[PodIdentity], Phase::Verified, Standing::Done),
+        (
+            "two",
+            true,
+            &[WebIdentity],
+            Phase::Associated,
+            Standing::UnderWay,
+        ),
+    ] {
+        assert_eq!(
+            look(role, by_migration, pods),
+            (phase, standing),
+            "{role} {by_migration} {pods:?}"
+        );
+    }
+}
+
+#[test]
+fn only_a_migration_retires() {
+    let mut world = World::new();
+    world
+        .irsa("a", "other", "one")
+        .account("a", "api", &[])
+        .role("one", &[subject("api"), pod_identity()]);
+    world.pods("a", "api", &[PodCredentials::PodIdentity], Restart::Rolling);
+    world.associate("a", "api", "one", false);
+    let found = world.all();
+    assert_eq!(find(&found, "a/api").phase, Phase::Verified);
+}
+
+#[test]
+fn pods_that_go_and_pods_with_keys_of_their_own_are_not_left_behind() {
+    let mut world = World::new();
+    world
+        .irsa("a", "api", "one")
+        .role("one", &[subject("api"), pod_identity()]);
+    let pods = [
+        PodCredentials::PodIdentity,
+        PodCredentials::WebIdentity,
+        PodCredentials::None,
+    ];
+    world.pods("a", "api", &pods, Restart::Rolling);
+    world.associate("a", "api", "one", true);
+    assert_eq!(find(&world.all(), "a/api").phase, Phase::Propagated);
+    let namespace = world.namespace("a");
+    namespace.pods[1].terminating = true;
+    let key = ("app".to_owned(), "AWS_ACCESS_KEY_ID".to_owned());
+    namespace.pods[2].spec.credential_variables.insert(key);
+    let found = world.all();
+    let entry = find(&found, "a/api");
+    assert_eq!(entry.phase, Phase::Verified);
+    assert_eq!(
+        (
+            entry.workloads[0].pods,
+            entry.workloads[0].pods_on_pod_identity
+        ),
+        (2, 1)
+    );
+}
+
+#[test]
+fn whoever_may_be_let_in_is_listed_and_what_is_no_name_is_not() {
+    let mut world = World::new();
+    let mut conditional = statement(
+        ISSUER,
+        "StringEquals",
+        &json!("system:serviceaccount:a:conditional"),
+    );
+    conditional["Condition"]["IpAddress"] = json!({"aws:SourceIp": "10.0.0.0/8"});
+    let mut vault = statement(
+        ISSUER,
+        "StringEquals",
+        &json!("system:serviceaccount:a:vault"),
+    );
+    vault["Condition"]["StringEquals"][format!("{ISSUER}:aud")] = json!("vault");
+    world
+        .irsa("a", "api", "one")
+        .account("a", "conditional", &[])
+        .account("a", "vault", &[])
+        .role(
+            "one",
+            &[
+                subject("api"),
+                conditional,
+                vault,
+                statement(
+                    ISSUER,
+                    "StringEquals",
+                    &json!([
+                        "system:serviceaccount:a:*",
+                        "system:serviceaccount:A_b:c",
+                        "system:serviceaccount:a"
+                    ]),
+                ),
+            ],
+        );
+    let found = world.all();
+    assert_eq!(keys(&found), ["a/api", "a/conditional", "a/vault"]);
+    assert_eq!(
+        find(&found, "a/conditional").trust.unwrap().irsa,
+        Access::Unknown
+    );
+}
+
+#[test]
+fn a_wildcard_where_the_operator_takes_none_is_told() {
+    let mut world = World::new();
+    world.irsa("a", "api", "one").role("one", &[subject("*")]);
+    let found = world.all();
+    let warning = find(&found, "a/api")
+        .warnings()
+        .find(|finding| finding.code.as_str() == "irsa_not_working")
+        .unwrap();
+    assert!(
+        warning.message.contains("takes no wildcards"),
+        "{}",
+        warning.message
+    );
+}
+
+#[test]
+fn a_pattern_that_does_not_match_is_not_how_a_policy_names_somebody() {
+    let mut world = World::new();
+    let mut everybody = statement(ISSUER, "StringEquals", &json!("x"));
+    everybody["Condition"] =
+        json!({"StringEquals": {format!("{ISSUER}:aud"): "sts.amazonaws.com"}});
+    world.irsa("a", "api", "one").irsa("b", "api", "one").role(
+        "one",
+        &[
+            statement(ISSUER, "StringLike", &json!("system:serviceaccount:b:*")),
+            everybody,
+        ],
+    );
+    let found = world.all();
+    let via = |key| find(&found, key).trust.unwrap().via;
+    assert_eq!(via("a/api"), Some(Via::Cluster));
+    assert_eq!(via("b/api"), Some(Via::Pattern));
+}
+
+#[test]
+fn sharing_is_seen_in_trust_policies_too_and_limited() {
+    let mut world = World::new();
+    for n in 0..1_000 {
+        world.irsa("a", &format!("app-{n:04}"), "one");
+    }
+    world.role(
+        "one",
+        &[
+            statement(
+                ISSUER,
+                "StringLike",
+                &json!("system:serviceaccount:a:app-*"),
+            ),
+            statement(
+                ISSUER,
+                "StringEquals",
+                &json!("system:serviceaccount:a:aaa-not-there"),
+            ),
+        ],
+    );
+    let found = world.all();
+    assert_eq!(found.entries.len(), 1_001);
+    for entry in &found.entries {
+        assert!(entry.shared_with.len() <= 20, "{entry:?}");
+        assert!(!entry.shared_with.contains(&entry.key()));
+    }
+    assert_eq!(
+        find(&found, "a/app-0000").shared_with[..2],
+        ["a/aaa-not-there", "a/app-0001"]
+    );
+    let totals = Totals::of(&found.entries);
+    assert_eq!((totals.roles, totals.shared_roles), (1, 1));
+}
+
+/// What autoscalers, Jobs and CronJobs do between two plans changes no output of the report.
+#[test]
+fn the_report_is_the_same_while_pods_come_and_go() {
+    let mut world = World::new();
+    world
+        .irsa("a", "api", "one")
+        .role("one", &[subject("api"), pod_identity()]);
+    world.pods("a", "api", &[PodCredentials::WebIdentity], Restart::Rolling);
+    let by_hand = |world: &mut World, kind: &str, name: &str, pods: usize| {
+        let id = WorkloadId {
+            kind: kind.into(),
+            name: name.into(),
+        };
+        let namespace = world.namespace("a");
+        namespace.workloads.push(WorkloadFacts {
+            id: id.clone(),
+            service_account: "api".into(),
+            restart: Restart::Manual("its pods end by themselves".into()),
+            ..WorkloadFacts::default()
+        });
+        namespace.pods.extend((0..pods).map(|n| PodFacts {
+            name: format!("{name}-{n}"),
+            service_account: "api".into(),
+            workload: id.clone(),
+            credentials: PodCredentials::WebIdentity,
+            ..PodFacts::default()
+        }));
+    };
+    by_hand(&mut world, "CronJob", "nightly", 0);
+    let before = world.all();
+    let text = report::markdown(&before);
+    assert!(
+        text.contains("Deployment `api`") && text.contains("CronJob `nightly`"),
+        "{text}"
+    );
+
+    // The Deployment is scaled, the CronJob runs, and somebody starts two Jobs and a pod.
+    let more = world.namespace("a").pods[0].clone();
+    world.namespace("a").pods.extend((2..5).map(|n| PodFacts {
+        name: format!("api-{n}"),
+        ..more.clone()
+    }));
+    let nightly = PodFacts {
+        name: "nightly-0".into(),
+        workload: WorkloadId {
+            kind: "CronJob".into(),
+            name: "nightly".into(),
+        },
+        ..more
+    };
+    world.namespace("a").pods.push(nightly);
+    by_hand(&mut world, "Job", "import-1", 1);
+    by_hand(&mut world, "Job", "import-2", 2);
+    by_hand(&mut world, "Pod", "debug", 1);
+    let after = world.all();
+    assert_eq!(report::markdown(&after), text);
+    let entry = find(&after, "a/api");
+    assert_eq!(entry.findings, find(&before, "a/api").findings);
+    let workloads: Vec<(&str, &str, usize)> = entry
+        .workloads
+        .iter()
+        .map(|workload| {
+            (
+                workload.id.kind.as_str(),
+                workload.id.name.as_str(),
+                workload.pods,
+            )
+        })
+        .collect();
+    assert_eq!(
+        workloads,
+        [
+            ("CronJob", "nightly", 1),
+            ("Deployment", "api", 4),
+            ("Job", "", 3),
+            ("Pod", "", 1)
+        ]
+    );
+}
+
+#[test]
+fn roles_are_counted_after_their_annotations_are_retired() {
+    let mut world = World::new();
+    let noted = json!({"annotations": {ROLE_ARN: arn("one")}}).to_string();
+    world
+        .account("a", "api", &[(BREADCRUMB, &noted)])
+        .account("a", "web", &[(BREADCRUMB, &noted)])
+        .account("a", "leftover", &[])
+        .role(
+            "one",
+            &[
+                subject("api"),
+                subject("web"),
+                subject("leftover"),
+                pod_identity(),
+            ],
+        );
+    for name in ["api", "web"] {
+        world.pods("a", name, &[PodCredentials::PodIdentity], Restart::Rolling);
+        world.associate("a", name, "one", true);
+    }
+    let found = world.all();
+    let totals = Totals::of(&found.entries);
+    assert_eq!(
+        totals,
+        Totals {
+            service_accounts: 3,
+            migratable: 2,
+            migrated: 2,
+            trust_only: 1,
+            without_annotation: 3,
+            roles: 1,
+            shared_roles: 1,
+            pods: 2,
+            pods_on_pod_identity: 2,
+            ..Totals::default()
+        }
+    );
+    assert_eq!(find(&found, "a/api").shared_with, ["a/leftover", "a/web"]);
 }

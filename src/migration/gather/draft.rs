@@ -73,13 +73,18 @@ impl Draft {
             .collect()
     }
 
-    /// The facts, with what the cluster's own objects say, and what could not be read.
+    /// Notes what could not be read of this namespace. Returns whether that is new.
+    pub(super) fn not_read(&mut self, why: String) -> bool {
+        self.facts.not_read.insert(why)
+    }
+
+    /// The facts, with what the cluster's own objects say, and what could not be read of the cluster.
     pub(super) fn finish(
         mut self,
         cluster: &Custom,
         not_read: &BTreeSet<String>,
     ) -> NamespaceFacts {
-        self.facts.not_read.clone_from(not_read);
+        self.facts.not_read.extend(not_read.iter().cloned());
         let owners = Owners {
             replica_sets: top(&self.replica_sets),
             jobs: top(&self.jobs),

@@ -504,11 +504,24 @@ fn works_today(
     }
     let audience = account.audience().unwrap_or(STS_AUDIENCE);
     if subject.access(document, Some(audience)) == Access::NotAllowed {
+        let text = subject.text();
+        let literal = web_identity_trusts(document)
+            .into_iter()
+            .filter(|trust| subject.issuer.is(&trust.provider.issuer))
+            .flat_map(|trust| trust.subjects)
+            .find(|value| !value.is_pattern && wildcard(&value.text, &text))
+            .map(|value| {
+                format!(
+                    " Its operator takes no wildcards, so {:?} names nobody: StringLike does.",
+                    value.text
+                )
+            })
+            .unwrap_or_default();
         findings.push(Finding::new(
             Code::IrsaNotWorking,
             format!(
-                "The trust policy of {} does not let {name} in by IRSA today (audience {audience}). Check that this is the right \
-                 role. {no_way_back}",
+                "The trust policy of {} does not let {name} in by IRSA today (audience {audience}).{literal} Check that this is \
+                 the right role. {no_way_back}",
                 role.arn
             ),
         ));

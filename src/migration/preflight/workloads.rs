@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Unit, list};
 use crate::migration::facts::{
-    Compute, NetworkPolicyFacts, NodeFacts, PodFacts, Restart, TemplateFacts, WorkloadId,
+    Compute, NamespaceFacts, NetworkPolicyFacts, NodeFacts, PodFacts, Restart, TemplateFacts,
+    WorkloadFacts, WorkloadId,
 };
 use crate::migration::finding::{Code, Finding};
 use crate::migration::readiness;
@@ -101,7 +102,8 @@ fn label(workload: &WorkloadId) -> String {
 }
 
 /// What objects of a kind are called together, if they come and go; ReplicaSets do with each template of a Deployment.
-fn passing(kind: &str) -> Option<&'static str> {
+#[must_use]
+pub fn passing(kind: &str) -> Option<&'static str> {
     match kind {
         "Pod" | "" => Some("pods without a controller"),
         "Job" => Some("Jobs"),
@@ -431,9 +433,20 @@ fn webhook(unit: &Unit<'_>, shapes: &[Shape<'_>], findings: &mut Vec<Finding>) {
 }
 
 fn restarts(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
-    let manual = unit
-        .namespace
-        .workloads_of(unit.service_account)
+    findings.extend(manual_restart(unit.namespace, unit.service_account, |_| {
+        true
+    }));
+}
+
+/// The workloads that the migration cannot restart, of those that count.
+pub fn manual_restart(
+    namespace: &NamespaceFacts,
+    service_account: &str,
+    counts: impl Fn(&WorkloadFacts) -> bool,
+) -> Option<Finding> {
+    let manual = namespace
+        .workloads_of(service_account)
+        .filter(|workload| counts(workload))
         .filter_map(|workload| match &workload.restart {
             Restart::Rolling => None,
             Restart::Unknown => Some(label(&workload.id)),
@@ -442,13 +455,13 @@ fn restarts(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
             }
             Restart::Manual(why) => Some(format!("{} ({why})", label(&workload.id))),
         });
-    if let Some(what) = list(manual) {
-        findings.push(Finding::new(
+    list(manual).map(|what| {
+        Finding::new(
             Code::ManualRestart,
             format!(
                 "The migration cannot restart {what}. Their running pods keep IRSA, which goes on working, until they are replaced \
                  or end; the migration is not verified before."
             ),
-        ));
-    }
+        )
+    })
 }

@@ -261,7 +261,7 @@ fn fill(
         Attr::Known(warnings)
     };
     planned.cluster_arn = Attr::Known(reality.cluster.cluster.arn.clone());
-    planned.issuer = Attr::from(reality.subject().map(|subject| subject.issuer.name()));
+    planned.issuer = reality.cluster.cluster.oidc_issuer.clone().into();
     if !planned.role_arn.is_known()
         && let Some(arn) = reality.role.arn()
     {

@@ -11,7 +11,7 @@ use crate::migration::facts::{
     ServiceAccountFacts, Settings, WorkloadFacts, WorkloadId,
 };
 use crate::migration::finding::Finding;
-use crate::migration::phase::Phase;
+use crate::migration::phase::{Phase, Seen};
 use crate::migration::preflight;
 use crate::migration::readiness;
 use crate::migration::roles::{RolePolicies, TargetRole};
@@ -242,11 +242,11 @@ impl Reality {
             .filter(|pod| pod.service_account == self.unit.service_account)
     }
 
-    /// Pods that do not use Pod Identity and are not on their way out. Pods with static keys never will, and lose nothing;
-    /// they get this far only with `hard_coded_credentials` among the ignored blockers.
+    /// Pods that do not use Pod Identity and are not on their way out. Those with static keys get this far only with
+    /// `hard_coded_credentials` among the ignored blockers.
     pub(super) fn left_behind(&self) -> Vec<&PodFacts> {
-        self.pods()
-            .filter(|pod| !pod.terminating && !pod.is_right(PodCredentials::PodIdentity))
+        self.namespace
+            .left_behind(&self.unit.service_account)
             .collect()
     }
 
@@ -384,10 +384,14 @@ impl Reality {
             Some(phase) if phase >= Phase::Propagated && all_moved => Phase::Verified,
             Some(phase) if phase >= Phase::Associated => phase,
             // An import: what the pods got tells that the association is in effect.
-            None if all_moved && has_moved && retired => Phase::Retired,
-            None if all_moved && has_moved => Phase::Verified,
-            None if has_moved => Phase::Propagated,
-            _ => Phase::Associated,
+            None => Phase::from(Seen {
+                trusted,
+                associated: true,
+                moved: has_moved,
+                left_behind: !all_moved,
+                retired,
+            }),
+            Some(_) => Phase::Associated,
         }
     }
 }

@@ -229,12 +229,9 @@ fn with_arguments(schema: Schema) -> Schema {
             Attribute::set(
                 "ignore_blockers",
                 Type::String,
-                format!(
-                    "Codes of blockers that are to be taken as warnings: `{}`. Some of them still make AWS refuse the \
-                     migration. `webhook_missing` is no blocker of the plan: it stops an apply whose first dry-run pod is \
-                     given no credentials at all.",
-                    blocker_codes().join("`, `")
-                ),
+                "Codes of blockers that are to be taken as warnings; what each means is listed below. Some of them still make \
+                 AWS refuse the migration. `webhook_missing` is no blocker of the plan: it stops an apply whose first dry-run \
+                 pod is given no credentials at all.",
             )
             .optional()
             .validate(validators::each(validators::one_of(blocker_codes()))),
@@ -434,7 +431,7 @@ fn with_computed(schema: Schema) -> Schema {
         .attribute(computed_string("id", "`cluster,namespace,service-account`."))
         .attribute(computed_string(
             "issuer",
-            "The cluster's OIDC issuer, without `https://`; null if it has none.",
+            "URL of the cluster's OIDC issuer; null if it has none.",
         ))
         .attribute(computed_string(
             "phase",

@@ -61,7 +61,10 @@ fn s01_plain_irsa() {
         Ok(json!(arn(ROLE))),
         "the annotation names the role"
     );
-    assert_eq!(plan.after(THIS, "issuer"), Ok(json!(ISSUER)));
+    assert_eq!(
+        plan.after(THIS, "issuer"),
+        Ok(json!(format!("https://{ISSUER}")))
+    );
     assert_eq!(plan.after(THIS, "workloads.0.name"), Ok(json!("api")));
 
     case.clear_calls().apply();

@@ -12,6 +12,7 @@ fn entry(namespace: &str, name: &str) -> Entry {
         name: name.to_owned(),
         exists: true,
         has_annotation: true,
+        is_named: true,
         role_arn: Some(format!(
             "arn:aws:iam::{ACCOUNT}:role/team/{namespace}-{name}"
         )),
@@ -105,6 +106,7 @@ fn inventory() -> Inventory {
         Entry {
             exists: false,
             has_annotation: false,
+            is_named: false,
             trusted_by: vec![format!("arn:aws:iam::{ACCOUNT}:role/orders")],
             role_arn: Some(format!("arn:aws:iam::{ACCOUNT}:role/orders")),
             ..entry("orders", "gone")
@@ -112,7 +114,26 @@ fn inventory() -> Inventory {
         Code::ServiceAccountMissing,
         "There is no service account orders/gone.",
     );
+    let foreign = blocked(
+        Entry {
+            association: Some(AssociationFacts {
+                id: "a-3".into(),
+                ..AssociationFacts::default()
+            }),
+            phase: Phase::Verified,
+            ..entry("payments", "foreign")
+        },
+        Code::AssociationExists,
+        "payments/foreign has the association a-3 with the same role and settings.",
+    );
+    let unread = Entry {
+        trust: None,
+        migratable: false,
+        ..entry("payments", "unread")
+    };
     let mut entries = vec![
+        foreign,
+        unread,
         named,
         odd,
         shared("consumer", "web"),
@@ -171,7 +192,7 @@ fn what_is_about_the_cluster_stands_once() {
     );
     assert!(report.contains("1. Make the cluster ready"));
     assert!(!report.contains("wave1"), "nothing can be migrated");
-    assert!(report.contains("| `ledger` | `payments-ledger` | IRSA | Deployment `ledger` (1 of 1 on Pod Identity) | all pods on Pod Identity | done |"));
+    assert!(report.contains("| `ledger` | `payments-ledger` | IRSA | Deployment `ledger` (on Pod Identity) | all pods on Pod Identity | done |"));
 }
 
 #[test]
@@ -240,4 +261,59 @@ fn every_table_row_has_its_columns() {
         }
         assert_eq!(here, columns, "{line}");
     }
+}
+
+/// Sentences about what could not be read are many where the rights are few.
+#[test]
+fn findings_about_the_cluster_leave_room_for_service_accounts() {
+    for length in [100, 3_000] {
+        let cluster_findings: Vec<Finding> = (0..600)
+            .map(|n| Finding::new(Code::NotChecked, format!("{n:04} {}", "x".repeat(length))))
+            .collect();
+        let entries: Vec<Entry> = (0..1_000)
+            .map(|n| Entry {
+                findings: cluster_findings.clone(),
+                ..entry("team", &format!("app-{n:04}"))
+            })
+            .collect();
+        let report = markdown(&Inventory {
+            cluster: "demo".into(),
+            cluster_findings,
+            entries,
+        });
+        let size = report.chars().count();
+        assert!(size <= 65_536, "{size}");
+        let rows = |start: &str| {
+            report
+                .lines()
+                .filter(|line| line.starts_with(start))
+                .count()
+        };
+        assert!(rows("| `app-") > 200, "{}", rows("| `app-"));
+        let shown = rows("- `not_checked`");
+        assert!(
+            report.contains(&format!("- {} more findings are left out.", 600 - shown)),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_is_done_has_no_blockers_to_resolve() {
+    let done = blocked(
+        Entry {
+            association: Some(AssociationFacts::default()),
+            phase: Phase::Verified,
+            ..entry("payments", "foreign")
+        },
+        Code::AssociationExists,
+        "It exists.",
+    );
+    let report = markdown(&Inventory {
+        cluster: "demo".into(),
+        cluster_findings: vec![],
+        entries: vec![done],
+    });
+    assert!(!report.contains("blocker"), "{report}");
+    assert!(!report.contains("## Next steps"), "{report}");
 }

@@ -61,7 +61,7 @@ fn line(facts: &NamespaceFacts, name: &str) -> String {
 #[tokio::test]
 async fn every_service_account_of_the_demo() {
     let (_sandbox, context) = with_seed(seeds::demo()).await;
-    let all = cluster_wide(&context, "demo", None, None).await.unwrap();
+    let all = cluster_wide(&context, "demo", None).await.unwrap();
     let lines: Vec<String> = all
         .values()
         .flat_map(|facts| {
@@ -234,9 +234,7 @@ async fn what_is_forbidden_is_noted_or_an_error() {
         );
     }
     assert_eq!(calls(&sandbox)["list pods"], 1, "a refusal is an answer");
-    let error = cluster_wide(&context, "demo", None, None)
-        .await
-        .unwrap_err();
+    let error = cluster_wide(&context, "demo", None).await.unwrap_err();
     assert!(error.is_forbidden(), "{error}");
 }
 
@@ -287,7 +285,7 @@ async fn what_is_broken_beside_the_matter_stops_nothing() {
 #[tokio::test]
 async fn the_whole_cluster_costs_one_list_for_500_objects() {
     let (sandbox, context) = with_seed(seeds::large(1000, 300)).await;
-    let all = cluster_wide(&context, "demo", None, None).await.unwrap();
+    let all = cluster_wide(&context, "demo", None).await.unwrap();
     let accounts: usize = all.values().map(|f| f.service_accounts.len()).sum();
     assert!(accounts >= 1000);
     let calls = calls(&sandbox);
@@ -312,12 +310,11 @@ async fn the_whole_cluster_costs_one_list_for_500_objects() {
 }
 
 #[tokio::test]
-async fn some_namespaces_and_labels() {
+async fn some_namespaces() {
     let (sandbox, context) = with_seed(seeds::demo()).await;
     sandbox
         .seed(json!({"clusters": [{"name": "demo", "custom_kinds": [
-            {"group": "external-secrets.io", "version": "v1", "kind": "ClusterSecretStore", "plural": "clustersecretstores", "namespaced": false}], "service_accounts": [
-            {"namespace": "payments", "name": "api", "labels": {"wave": "1"}}]}]}))
+            {"group": "external-secrets.io", "version": "v1", "kind": "ClusterSecretStore", "plural": "clustersecretstores", "namespaced": false}]}]}))
         .unwrap();
     let names = BTreeSet::from([
         "payments".to_owned(),
@@ -325,15 +322,11 @@ async fn some_namespaces_and_labels() {
         "missing".to_owned(),
     ]);
     sandbox.clear_requests();
-    let some = cluster_wide(&context, "demo", Some(&names), Some("wave=1"))
-        .await
-        .unwrap();
+    let some = cluster_wide(&context, "demo", Some(&names)).await.unwrap();
     assert_eq!(some.keys().collect::<BTreeSet<_>>(), names.iter().collect());
-    assert_eq!(
-        some["payments"].service_accounts.keys().collect::<Vec<_>>(),
-        ["api"]
-    );
-    assert!(some["orders"].service_accounts.is_empty() && !some["orders"].pods.is_empty());
+    for name in ["payments", "orders"] {
+        assert!(!some[name].service_accounts.is_empty() && !some[name].pods.is_empty());
+    }
     assert_eq!(some["missing"].namespace, "missing");
     assert_eq!(calls(&sandbox)["list pods"], 3);
     assert_eq!(
@@ -341,8 +334,45 @@ async fn some_namespaces_and_labels() {
         1,
         "whatever the namespaces"
     );
-    let none = cluster_wide(&context, "demo", Some(&BTreeSet::new()), None)
+    let none = cluster_wide(&context, "demo", Some(&BTreeSet::new()))
         .await
         .unwrap();
     assert!(none.is_empty());
+}
+
+/// What is refused in one namespace is no concern of the others; what is refused for the cluster is of all.
+#[tokio::test]
+async fn a_refusal_is_noted_where_it_matters() {
+    let (sandbox, context) = with_seed(seeds::demo()).await;
+    let rule = |namespaces: &[&str], resources: &[&str]| json!({"verbs": ["get", "list"], "resources": resources, "namespaces": namespaces, "api_groups": ["", "apps", "batch"]});
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "custom_kinds": [
+            {"group": "external-secrets.io", "version": "v1", "kind": "ClusterSecretStore", "plural": "clustersecretstores", "namespaced": false}], "access": [{
+            "principal_arn": "arn:aws:iam::123456789012:user/sandbox",
+            "rules": [rule(&["payments", "orders"], &["*"])],
+        }]}]}))
+        .unwrap();
+    let names = BTreeSet::from(["payments".to_owned(), "orders".to_owned()]);
+    let some = cluster_wide(&context, "demo", Some(&names)).await.unwrap();
+    for (name, other) in [("payments", "orders"), ("orders", "payments")] {
+        let not_read = &some[name].not_read;
+        for resource in ["networkpolicies", "secretstores"] {
+            assert!(
+                not_read.iter().any(|why| why.contains(resource)),
+                "{not_read:?}"
+            );
+        }
+        assert!(
+            !not_read.iter().any(|why| why.contains(other)),
+            "{name} is not told of {other}: {not_read:?}"
+        );
+    }
+    let all: BTreeSet<&String> = some.values().flat_map(|facts| &facts.not_read).collect();
+    let of_cluster = |facts: &NamespaceFacts| {
+        facts
+            .not_read
+            .iter()
+            .any(|why| why.contains("clustersecretstores"))
+    };
+    assert!(some.values().all(of_cluster), "{all:?}");
 }

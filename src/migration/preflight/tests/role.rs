@@ -31,6 +31,11 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         &[Code::ServiceAccountGone],
     ),
     ("Helm", |c| own(c, Tool::Helm), &[Code::AnnotationOwned]),
+    (
+        "EKS add-on",
+        |c| own(c, Tool::EksAddon),
+        &[Code::AnnotationOwned],
+    ),
     ("kubectl", |c| own(c, Tool::Other), &[]),
     (
         "Helm, but no annotation",

@@ -124,7 +124,7 @@ impl Run<'_> {
             reality.cluster.cluster.arn.clone()
         });
         if plan.issuer.is_unknown() {
-            plan.issuer = Attr::from(reality.subject().map(|subject| subject.issuer.name()));
+            plan.issuer = reality.cluster.cluster.oidc_issuer.clone().into();
         }
         fill(&mut plan.blockers, || blockers);
         fill(&mut plan.warnings, || warnings);
