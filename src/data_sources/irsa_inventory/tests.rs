@@ -485,7 +485,7 @@ fn what_a_migration_has_begun_stays_migratable_and_listed() {
     for annotations in [vec![(BREADCRUMB, noted.as_str())], vec![]] {
         world
             .account("a", "api", &annotations)
-            .role("one", std::slice::from_ref(&trust));
+            .role("one", &[trust.clone(), pod_identity()]);
         world.associate("a", "api", "one", true);
         let found = world.all();
         let entry = find(&found, "a/api");
