@@ -9,6 +9,7 @@ pub mod error;
 mod exec;
 mod kubeconfig;
 pub(crate) mod reach;
+pub(crate) mod refusal;
 pub mod token;
 mod transport;
 

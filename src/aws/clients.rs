@@ -153,12 +153,13 @@ impl Clients {
 
     /// URL of STS for presigned requests that somebody else sends, such as EKS when it checks a token.
     ///
-    /// EKS accepts the public endpoints of STS only, so the address of an interface VPC endpoint, which `endpoints` or
-    /// `AWS_ENDPOINT_URL_STS` may hold for our own calls, is of no use here. Nor does FIPS matter: nothing is sent.
+    /// EKS accepts the public endpoints of STS only, so the address of an interface VPC endpoint or of a proxy, which
+    /// `endpoints` or `AWS_ENDPOINT_URL_STS` may hold for our own calls, is of no use here. Nor does FIPS matter: nothing is
+    /// sent.
     #[must_use]
     pub fn presigning_sts_endpoint(&self) -> String {
         match self.settings.endpoints.sts.as_deref() {
-            Some(url) if !is_vpc_endpoint(url) => url.to_owned(),
+            Some(url) if is_test_endpoint(url) => url.to_owned(),
             _ => format!(
                 "https://sts.{}.{}",
                 self.settings.region,
@@ -203,12 +204,16 @@ impl Settings {
     }
 }
 
-/// Whether a URL is that of an interface VPC endpoint: `https://vpce-0a1b-2c3d.sts.eu-west-1.vpce.amazonaws.com`.
-fn is_vpc_endpoint(url: &str) -> bool {
-    url.parse::<::http::Uri>()
-        .ok()
-        .and_then(|url| url.host().map(|host| host.contains(".vpce.")))
-        .unwrap_or(false)
+/// Whether a URL leads to something that stands in for AWS: it is not `https`, or leads to this machine.
+fn is_test_endpoint(url: &str) -> bool {
+    url.parse::<::http::Uri>().is_ok_and(|url| {
+        let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+        url.scheme_str() == Some("http")
+            || host == "localhost"
+            || host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
+    })
 }
 
 /// An STS client that is used by credential providers: no user agent of ours, no cancellation of its own.
@@ -237,4 +242,29 @@ fn retry_partition(name: &'static str) -> RetryPartition {
     RetryPartition::custom(name)
         .token_bucket(TokenBucket::unlimited())
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_signed_for_sts_itself_unless_something_stands_in_for_aws() {
+        for (url, expected) in [
+            ("http://127.0.0.1:4566", true),
+            ("http://sandbox:4566", true),
+            ("https://localhost:4566", true),
+            ("https://127.0.0.1", true),
+            ("https://[::1]:4566", true),
+            (
+                "https://vpce-0a1b-2c3d.sts.eu-west-1.vpce.amazonaws.com",
+                false,
+            ),
+            ("https://sts.corp.example", false),
+            ("https://sts.eu-west-1.amazonaws.com/path", false),
+            ("https://localhost.corp.example", false),
+        ] {
+            assert_eq!(is_test_endpoint(url), expected, "{url}");
+        }
+    }
 }

@@ -13,8 +13,9 @@ type Slot<V, E> = Arc<OnceCell<Result<V, E>>>;
 
 /// Answers by key. Whoever asks first asks AWS; the others wait for the same answer.
 ///
-/// A refusal (`AccessDenied`) is an answer too: asking again would be refused again. Other errors are not kept, so the
-/// next one who asks tries anew.
+/// A refusal (`AccessDenied`) is an answer too: asking again would be refused again. Other errors are shared by all who
+/// waited for the answer, who would otherwise wait as long one after the other, but not kept, so the next one who asks
+/// tries anew.
 #[derive(Debug)]
 pub struct Lookup<K, V, E = AwsError>(Mutex<HashMap<K, Slot<V, E>>>);
 
@@ -22,11 +23,18 @@ pub struct Lookup<K, V, E = AwsError>(Mutex<HashMap<K, Slot<V, E>>>);
 pub trait LookupError: Clone {
     /// Whether asking again would be answered the same.
     fn is_final(&self) -> bool;
+
+    /// Whether it says nothing to others who wait for the answer: the one who asked was stopped, or out of time.
+    fn is_callers_own(&self) -> bool;
 }
 
 impl LookupError for AwsError {
     fn is_final(&self) -> bool {
         self.kind() == AwsErrorKind::AccessDenied
+    }
+
+    fn is_callers_own(&self) -> bool {
+        matches!(self.kind(), AwsErrorKind::Cancelled | AwsErrorKind::Timeout)
     }
 }
 
@@ -45,16 +53,37 @@ impl<K: Eq + Hash + Clone, V: Clone, E: LookupError> Lookup<K, V, E> {
     where
         F: Future<Output = Result<V, E>>,
     {
-        let slot = Arc::clone(self.slots().entry(key).or_default());
-        // A caller that is dropped half-way frees the cell for the next one.
-        slot.get_or_try_init(|| async {
-            match ask().await {
-                Err(error) if !error.is_final() => Err(error),
-                answer => Ok(answer),
+        let mut ask = Some(ask);
+        loop {
+            let slot = Arc::clone(self.slots().entry(key.clone()).or_default());
+            // A caller that is dropped half-way frees the cell for the next one.
+            let answer = slot.get_or_try_init(|| {
+                let ask = ask.take();
+                async move {
+                    match ask {
+                        Some(ask) => Ok(ask().await),
+                        // Cannot be: whoever has asked has the answer, and does not come here again.
+                        None => Err(()),
+                    }
+                }
+            });
+            let Ok(answer) = answer.await else { continue };
+            if let Err(error) = answer
+                && !error.is_final()
+            {
+                let mut slots = self.slots();
+                if slots
+                    .get(&key)
+                    .is_some_and(|current| Arc::ptr_eq(current, &slot))
+                {
+                    slots.remove(&key);
+                }
+                if ask.is_some() && error.is_callers_own() {
+                    continue;
+                }
             }
-        })
-        .await?
-        .clone()
+            return answer.clone();
+        }
     }
 
     /// Keeps an answer learned otherwise, such as the result of a write.
@@ -97,6 +126,30 @@ mod tests {
         assert_eq!(lookup.get("other", ask).await.unwrap(), 9);
         lookup.forget(&"other");
         assert_eq!(lookup.get("other", ask).await.unwrap(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_are_shared_by_those_who_wait_unless_they_are_the_askers_own() {
+        for (kind, calls_expected) in [
+            (AwsErrorKind::Connection, 1),
+            (AwsErrorKind::Cancelled, 3),
+            (AwsErrorKind::Timeout, 3),
+        ] {
+            let lookup = Lookup::<&str, u32>::default();
+            let calls = AtomicU32::new(0);
+            let ask = || async {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                calls.fetch_add(1, Ordering::Relaxed);
+                Err(AwsError::new(kind, "no"))
+            };
+            let waiting = (0..3).map(|_| lookup.get("a", ask));
+            for answer in futures_util::future::join_all(waiting).await {
+                assert_eq!(answer.unwrap_err().kind(), kind);
+            }
+            assert_eq!(calls.load(Ordering::Relaxed), calls_expected, "{kind:?}");
+            let later = lookup.get("a", || async { Ok(7) }).await;
+            assert_eq!(later.unwrap(), 7, "{kind:?}: not kept");
+        }
     }
 
     #[tokio::test]

@@ -50,6 +50,12 @@ impl fmt::Debug for Credential {
 impl Credential {
     /// A bearer token.
     pub(crate) fn bearer(token: &str) -> Result<Self, KubernetesError> {
+        if token.is_empty() {
+            return Err(KubernetesError::new(
+                KubernetesErrorKind::Configuration,
+                "the token is empty",
+            ));
+        }
         Self::header(&format!("Bearer {token}"))
     }
 
@@ -151,9 +157,14 @@ impl Authenticator {
         }
     }
 
-    /// Whether a refused credential may be followed by a better one.
-    pub(crate) fn renews(&self) -> bool {
-        !matches!(self.source, Source::Fixed(_))
+    /// How often a refused credential may be followed by a better one. Tokens for EKS cost nothing, and a cluster learns
+    /// of a new access entry late.
+    pub(crate) fn renewals(&self) -> u32 {
+        match self.source {
+            Source::Fixed(_) => 0,
+            Source::File(_) | Source::Exec(_) => 1,
+            Source::Eks(_) => 2,
+        }
     }
 
     /// Whether tokens are signed by us.

@@ -195,13 +195,11 @@ impl ClusterApi {
         }
         let call = Call {
             verb: "get",
-            resource: "versions".to_owned(),
-            group: group.to_owned(),
-            namespace: None,
-            name: None,
+            resource: format!("/apis/{group}"),
             cluster: self.name().to_owned(),
+            ..Call::default()
         };
-        let request = Request::get(format!("/apis/{group}"))
+        let request = Request::get(&call.resource)
             .body(Vec::new())
             .map_err(kube::core::request::Error::BuildRequest);
         match self.send(cancel, &call, Effect::Reads, request).await {
@@ -259,10 +257,11 @@ impl ClusterApi {
         self.create(cancel, &call, &parameters, object).await
     }
 
-    /// Whether the caller may do something, by `SelfSubjectAccessReview`. `resource` may be `pods/eviction`.
+    /// Whether the caller may do something, by `SelfSubjectAccessReview`. `resource` may be `pods/eviction`. Without
+    /// `name` the question is about all objects: a rule with `resourceNames` does not allow that.
     ///
     /// # Errors
-    /// Whatever the API refuses.
+    /// Whatever the API refuses; `Other` if it cannot tell.
     pub async fn can(
         &self,
         cancel: &CancellationToken,
@@ -270,6 +269,7 @@ impl ClusterApi {
         group: &str,
         resource: &str,
         namespace: Option<&str>,
+        name: Option<&str>,
     ) -> Result<bool, KubernetesError> {
         let (resource, subresource) = match resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
@@ -283,6 +283,7 @@ impl ClusterApi {
                     resource: Some(resource.to_owned()),
                     subresource,
                     namespace: namespace.map(ToOwned::to_owned),
+                    name: name.map(ToOwned::to_owned),
                     ..ResourceAttributes::default()
                 }),
                 ..SelfSubjectAccessReviewSpec::default()
@@ -293,7 +294,16 @@ impl ClusterApi {
         let answer = self
             .create(cancel, &call, &PostParams::default(), &review)
             .await?;
-        Ok(answer.status.is_some_and(|status| status.allowed))
+        let status = answer.status.unwrap_or_default();
+        match status.evaluation_error.as_deref() {
+            // Some authorizer could not be asked, and none of the others allows it: that is not a no.
+            Some(error) if !status.allowed && !error.is_empty() => Err(KubernetesError::new(
+                KubernetesErrorKind::Other,
+                format!("the API server cannot tell what is allowed: {error}"),
+            )
+            .in_call(&call)),
+            _ => Ok(status.allowed),
+        }
     }
 
     async fn create<K: Object>(

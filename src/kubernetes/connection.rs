@@ -13,7 +13,7 @@ use http::Uri;
 use http::header::{HeaderName, HeaderValue};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt as _};
 use percent_encoding::percent_decode_str;
@@ -92,8 +92,10 @@ impl Connection {
             Trust::Everything => config.accept_invalid_certs = true,
         }
         if let Some(identity) = identity {
-            config.auth_info.client_certificate_data = Some(BASE64.encode(&identity.certificate));
-            config.auth_info.client_key_data = Some(BASE64.encode(&identity.key).into());
+            // Both are put into one PEM file, where a line that is not ended would swallow the next one.
+            let lines = |pem: &str| BASE64.encode(format!("{}\n", pem.trim_end()));
+            config.auth_info.client_certificate_data = Some(lines(&identity.certificate));
+            config.auth_info.client_key_data = Some(lines(&identity.key).into());
         }
         // Without this rustls would have to guess between the crypto libraries that are compiled in.
         if rustls::crypto::CryptoProvider::get_default().is_none() {
@@ -130,6 +132,12 @@ impl Connection {
                     .map_err(|error| unusable(&error))?;
                 kube::Client::new(http.build::<_, Body>(tls), "default")
             }
+            Some(proxy) if is_socks(proxy) => {
+                let tls = config
+                    .rustls_https_connector_with_connector(socks(proxy, tcp))
+                    .map_err(|error| unusable(&error))?;
+                kube::Client::new(http.build::<_, Body>(tls), "default")
+            }
             Some(proxy) => {
                 let tls = config
                     .rustls_https_connector_with_connector(tunnel(proxy, tcp))
@@ -154,12 +162,10 @@ impl Connection {
 
 fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
     let tunnel = Tunnel::new(proxy.clone(), connector);
-    let user = proxy
-        .authority()
-        .and_then(|authority| authority.as_str().rsplit_once('@'))
-        .map(|(user, _)| percent_decode_str(user).collect::<Vec<u8>>());
-    let header =
-        user.and_then(|user| HeaderValue::try_from(format!("Basic {}", BASE64.encode(user))).ok());
+    let header = user_info(proxy).and_then(|user| {
+        let user: Vec<u8> = percent_decode_str(user).collect();
+        HeaderValue::try_from(format!("Basic {}", BASE64.encode(user))).ok()
+    });
     match header {
         Some(mut header) => {
             header.set_sensitive(true);
@@ -167,6 +173,32 @@ fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
         }
         None => tunnel,
     }
+}
+
+/// Whether a proxy speaks SOCKS 5.
+fn is_socks(proxy: &Uri) -> bool {
+    proxy
+        .scheme_str()
+        .is_some_and(|scheme| scheme.starts_with("socks5"))
+}
+
+/// The proxy looks the server's name up: names of private endpoints are often known only where it is.
+fn socks<C>(proxy: &Uri, connector: C) -> SocksV5<C> {
+    let socks = SocksV5::new(proxy.clone(), connector);
+    match user_info(proxy) {
+        Some(user) => {
+            let (user, password) = user.split_once(':').unwrap_or((user, ""));
+            let plain = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            socks.with_auth(plain(user), plain(password))
+        }
+        None => socks,
+    }
+}
+
+/// User and password of a URL, as they stand there.
+fn user_info(url: &Uri) -> Option<&str> {
+    let (user, _) = url.authority()?.as_str().rsplit_once('@')?;
+    Some(user)
 }
 
 /// An error with its causes in one line, each said once, without secrets.

@@ -18,8 +18,10 @@ pub enum KubernetesErrorKind {
     Conflict,
     /// 401.
     Unauthorized,
-    /// 403.
+    /// 403 for want of a right, such as an RBAC rule.
     Forbidden,
+    /// 403 for another reason: admission, or something on the way to the API server.
+    Refused,
     /// 400 or 422.
     Invalid,
     /// 429, still after all retries.
@@ -60,7 +62,7 @@ struct Inner {
 pub(crate) struct Call {
     /// `get`, `list`, `patch`, `create`.
     pub(crate) verb: &'static str,
-    /// The plural: `serviceaccounts`.
+    /// The plural: `serviceaccounts`; for what is no resource, its path: `/apis/keda.sh`.
     pub(crate) resource: String,
     /// The API group; empty for the core group.
     pub(crate) group: String,
@@ -163,7 +165,7 @@ impl KubernetesError {
         self.kind() == KubernetesErrorKind::NotFound
     }
 
-    /// Whether the caller may not do it.
+    /// Whether the caller lacks a right to do it.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         self.kind() == KubernetesErrorKind::Forbidden
@@ -191,11 +193,11 @@ impl KubernetesError {
     /// `None` unless the API refused the call for want of one.
     #[must_use]
     pub fn missing_rule(&self) -> Option<String> {
-        let call = self.refused_call()?;
-        Some(format!(
-            "{{apiGroups: [{:?}], resources: [{:?}], verbs: [{:?}]}}",
-            call.group, call.resource, call.verb
-        ))
+        let fields: Vec<String> = rule_fields(self.refused_call()?)
+            .iter()
+            .map(|(field, value)| format!("{field}: [{value:?}]"))
+            .collect();
+        Some(format!("{{{}}}", fields.join(", ")))
     }
 
     /// The call that failed, if it was in one.
@@ -204,7 +206,10 @@ impl KubernetesError {
     }
 
     fn refused_call(&self) -> Option<&Call> {
-        self.0.call.as_ref().filter(|_| self.is_forbidden())
+        // What is refused may be another thing than the call: to act as somebody else.
+        self.0.call.as_ref().filter(|call| {
+            self.is_forbidden() && self.message().contains(&format!(" cannot {} ", call.verb))
+        })
     }
 
     /// The diagnostic: `summary`, a sentence about the object, what the API said, and what to do. A refusal names verb,
@@ -249,23 +254,49 @@ impl KubernetesError {
     }
 }
 
+/// The fields of the rule that allows a call, each with its one value.
+fn rule_fields(call: &Call) -> Vec<(&'static str, &str)> {
+    let mut fields = if call.resource.starts_with('/') {
+        vec![("nonResourceURLs", call.resource.as_str())]
+    } else {
+        vec![
+            ("apiGroups", call.group.as_str()),
+            ("resources", call.resource.as_str()),
+        ]
+    };
+    fields.push(("verbs", call.verb));
+    fields
+}
+
 /// Which rule is missing where, ready to be pasted.
 fn rule_advice(call: &Call) -> String {
-    let place = match &call.namespace {
+    // A namespace is itself in its namespace, as far as Roles are concerned.
+    let of_itself = call
+        .name
+        .as_ref()
+        .filter(|_| call.resource == "namespaces" && call.group.is_empty());
+    let place = match call.namespace.as_ref().or(of_itself) {
         Some(namespace) => format!("a Role in the namespace {namespace:?} (or a ClusterRole)"),
         None => "a ClusterRole".to_owned(),
     };
+    let rule: Vec<String> = rule_fields(call)
+        .iter()
+        .map(|(field, value)| format!("{field}: [{value:?}]"))
+        .collect();
     format!(
         "An RBAC rule is missing. Add it to {place} that is bound to the user or one of its groups; an EKS access entry \
-         says which Kubernetes groups an IAM principal is in:\n\n  - apiGroups: [{:?}]\n    resources: [{:?}]\n    \
-         verbs: [{:?}]",
-        call.group, call.resource, call.verb
+         says which Kubernetes groups an IAM principal is in:\n\n  - {}",
+        rule.join("\n    ")
     )
 }
 
 impl LookupError for KubernetesError {
     fn is_final(&self) -> bool {
         self.is_forbidden()
+    }
+
+    fn is_callers_own(&self) -> bool {
+        self.is_cancelled() || self.0.aws.as_ref().is_some_and(AwsError::is_callers_own)
     }
 }
 

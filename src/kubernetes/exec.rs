@@ -163,14 +163,18 @@ impl ExecPlugin {
         let status = answer
             .status
             .ok_or_else(|| self.error("printed an ExecCredential without status"))?;
-        let mut credential = match status.token.as_deref() {
+        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let mut credential = match filled(status.token).as_deref() {
             Some(token) => {
                 register_secret(token);
                 Credential::bearer(token)?
             }
             None => Credential::default(),
         };
-        match (status.client_certificate_data, status.client_key_data) {
+        match (
+            filled(status.client_certificate_data),
+            filled(status.client_key_data),
+        ) {
             (Some(certificate), Some(key)) => {
                 credential.identity = Some(Arc::new(Identity { certificate, key }));
             }

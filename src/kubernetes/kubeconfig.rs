@@ -4,11 +4,12 @@
 //! documentation: the first file that sets a value or names an entry wins, relative paths start at the file's directory.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value as Json, json};
 
 use super::error::{KubernetesError, KubernetesErrorKind};
@@ -54,6 +55,7 @@ impl std::fmt::Debug for User {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct File {
+    #[serde(deserialize_with = "filled")]
     current_context: Option<String>,
     clusters: Option<Vec<NamedCluster>>,
     users: Option<Vec<NamedUser>>,
@@ -88,11 +90,16 @@ struct FileContext {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct FileCluster {
+    #[serde(deserialize_with = "filled")]
     server: Option<String>,
+    #[serde(deserialize_with = "filled")]
     certificate_authority: Option<PathBuf>,
+    #[serde(deserialize_with = "filled")]
     certificate_authority_data: Option<String>,
     insecure_skip_tls_verify: Option<bool>,
+    #[serde(deserialize_with = "filled")]
     tls_server_name: Option<String>,
+    #[serde(deserialize_with = "filled")]
     proxy_url: Option<String>,
     extensions: Option<Vec<Extension>>,
 }
@@ -106,17 +113,25 @@ struct Extension {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct FileUser {
+    #[serde(deserialize_with = "filled")]
     token: Option<String>,
-    #[serde(rename = "tokenFile")]
+    #[serde(rename = "tokenFile", deserialize_with = "filled")]
     token_file: Option<PathBuf>,
+    #[serde(deserialize_with = "filled")]
     username: Option<String>,
+    #[serde(deserialize_with = "filled")]
     password: Option<String>,
+    #[serde(deserialize_with = "filled")]
     client_certificate: Option<PathBuf>,
+    #[serde(deserialize_with = "filled")]
     client_certificate_data: Option<String>,
+    #[serde(deserialize_with = "filled")]
     client_key: Option<PathBuf>,
+    #[serde(deserialize_with = "filled")]
     client_key_data: Option<String>,
-    #[serde(rename = "as")]
+    #[serde(rename = "as", deserialize_with = "filled")]
     act_as: Option<String>,
+    #[serde(deserialize_with = "filled")]
     as_uid: Option<String>,
     as_groups: Option<Vec<String>>,
     as_user_extra: Option<BTreeMap<String, Vec<String>>>,
@@ -137,7 +152,9 @@ struct FileExec {
     command: String,
     args: Option<Vec<String>>,
     env: Option<Vec<Variable>>,
+    #[serde(default, deserialize_with = "filled")]
     install_hint: Option<String>,
+    #[serde(default, deserialize_with = "filled")]
     interactive_mode: Option<String>,
     #[serde(default)]
     provide_cluster_info: bool,
@@ -161,7 +178,7 @@ pub(crate) fn load(files: &[PathBuf], wanted: Option<&str>) -> Result<Context, K
     let mut users: Vec<(String, FileUser, &Path)> = Vec::new();
     for path in files {
         let file = read(path)?;
-        current = current.or_else(|| file.current_context.filter(|name| !name.is_empty()));
+        current = current.or(file.current_context);
         for NamedContext { name, context } in file.contexts.into_iter().flatten() {
             if !contexts.iter().any(|(known, _)| *known == name) {
                 contexts.push((name, context.unwrap_or_default()));
@@ -236,7 +253,7 @@ pub(crate) fn load(files: &[PathBuf], wanted: Option<&str>) -> Result<Context, K
         ca,
         insecure,
         tls_server_name: cluster.tls_server_name.clone(),
-        proxy_url: cluster.proxy_url.clone().filter(|url| !url.is_empty()),
+        proxy_url: cluster.proxy_url.clone(),
         user,
     })
 }
@@ -289,9 +306,12 @@ impl FileUser {
             None => None,
         };
         Ok(User {
-            token: self.token.clone().filter(|token| !token.is_empty()),
+            token: self.token.clone(),
             token_file: self.token_file.as_deref().map(|file| beside(from, file)),
-            basic: self.username.clone().zip(self.password.clone()),
+            basic: self
+                .username
+                .clone()
+                .map(|name| (name, self.password.clone().unwrap_or_default())),
             certificate,
             exec,
             impersonation: self.impersonation(),
@@ -387,6 +407,16 @@ impl FileCluster {
     }
 }
 
+/// A setting; one that is empty counts as left out, as in client-go.
+fn filled<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de> + AsRef<OsStr>,
+    D: Deserializer<'de>,
+{
+    let value = Option::<T>::deserialize(deserializer)?;
+    Ok(value.filter(|value| !value.as_ref().is_empty()))
+}
+
 fn read(path: &Path) -> Result<File, KubernetesError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         configuration(format!(
@@ -412,12 +442,14 @@ fn data_or_file(
     file: Option<&Path>,
     from: &Path,
 ) -> Result<Option<Vec<u8>>, KubernetesError> {
-    if let Some(data) = data.filter(|data| !data.is_empty()) {
-        return BASE64.decode(data.trim()).map(Some).map_err(|_| {
+    if let Some(data) = data {
+        // Lines may be broken anywhere, as other programs do not mind.
+        let data: String = data.split_ascii_whitespace().collect();
+        return BASE64.decode(data).map(Some).map_err(|_| {
             configuration(format!("{field}-data in {} is not base64", from.display()))
         });
     }
-    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else {
+    let Some(file) = file else {
         return Ok(None);
     };
     let file = beside(from, file);

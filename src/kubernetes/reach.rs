@@ -345,7 +345,7 @@ fn server(url: &str) -> Result<Uri, KubernetesError> {
     } else {
         format!("https://{url}")
     };
-    http_url(&with_scheme)
+    url_of(&with_scheme, &["http", "https"])
         .ok_or_else(|| configuration(format!("the API server's address {url:?} is not a URL")))
 }
 
@@ -355,15 +355,33 @@ fn proxy(url: &str) -> Result<Uri, KubernetesError> {
     } else {
         format!("http://{url}")
     };
-    // The URL may hold a password, so it is not repeated.
-    http_url(&with_scheme)
-        .ok_or_else(|| configuration("the proxy's URL is not one of an HTTP proxy (http or https)"))
+    url_of(&with_scheme, &["http", "https", "socks5", "socks5h"])
+        .and_then(with_port_of_socks)
+        // The URL may hold a password, so it is not repeated.
+        .ok_or_else(|| {
+            configuration(
+                "the proxy's URL is not one of an HTTP or SOCKS proxy (http, https or socks5)",
+            )
+        })
 }
 
-fn http_url(url: &str) -> Option<Uri> {
+/// The URL of a SOCKS proxy with its port, which is 1080 where none is named; others as they are.
+fn with_port_of_socks(url: Uri) -> Option<Uri> {
+    if url.port().is_some() || !url.scheme_str()?.starts_with("socks") {
+        return Some(url);
+    }
+    let mut parts = url.into_parts();
+    let authority = parts.authority?;
+    parts.authority = format!("{authority}:1080").parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
+fn url_of(url: &str, schemes: &[&str]) -> Option<Uri> {
     url.parse::<Uri>().ok().filter(|uri| {
         uri.host().is_some_and(|host| !host.is_empty())
-            && matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri
+                .scheme_str()
+                .is_some_and(|scheme| schemes.contains(&scheme))
     })
 }
 

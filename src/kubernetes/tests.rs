@@ -176,15 +176,16 @@ async fn lists_come_in_pages_of_500() {
     // It never gets better: an end there must be.
     sandbox.clear_requests();
     sandbox.clear_faults();
-    for skip in 0..10 {
+    for restart in 0..10 {
+        // Every second page of the list begun anew.
         sandbox.fault(Fault {
-            parameters: serde_json::Map::new(),
-            skip: 1 + skip,
+            skip: 1 + 2 * restart,
             ..status("list serviceaccounts", "Expired", 410)
         });
     }
     let error = list(None).await.unwrap_err();
     assert_eq!(error.http_status(), Some(410));
+    assert_eq!(operations(&sandbox).len(), 8);
 }
 
 static NEVER: std::sync::LazyLock<CancellationToken> =

@@ -1,7 +1,7 @@
 //! Requests of one cluster's API: credentials, retries, time limits, cancellation.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,16 +9,23 @@ use http::header::{AUTHORIZATION, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use kube::client::Body;
 use kube::core::Status;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::{Authenticator, Credential};
 use super::connection::{Connection, Identity, chain, contains};
 use super::error::{Call, KubernetesError, KubernetesErrorKind};
+use super::refusal::{is_authorizers, refusing};
 use crate::aws::retry::Schedule;
 use crate::plugin::logging::mask;
 
 /// Time for one attempt, the whole answer included. The API server ends requests itself after a minute.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(65);
+/// How long after it could not be reached an API server gets one attempt per call only: whoever asks next would wait as
+/// long in vain.
+const UNREACHABLE: Duration = Duration::from_secs(30);
+/// Time until a second new token is tried: one that is signed within the same second is the same.
+const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(2);
 /// How long a write that is on the wire may still answer once Terraform asks to stop.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// Attempts while the API server says that it is busy or does not answer: about 40 seconds of pauses.
@@ -41,6 +48,8 @@ pub(crate) struct Transport {
     user_agent: HeaderValue,
     /// The HTTP client and the client certificate it was built with, which a credential plugin may change.
     client: Mutex<Option<(Option<Arc<Identity>>, kube::Client)>>,
+    /// When the last call ended for want of a connection.
+    unreachable_since: Mutex<Option<Instant>>,
 }
 
 impl fmt::Debug for Transport {
@@ -94,6 +103,7 @@ impl Transport {
             user_agent: HeaderValue::try_from(user_agent)
                 .unwrap_or(HeaderValue::from_static("terraform-provider-podidentity")),
             client: Mutex::new(None),
+            unreachable_since: Mutex::new(None),
         }
     }
 
@@ -114,6 +124,7 @@ impl Transport {
         request: &Request<Vec<u8>>,
     ) -> Result<Bytes, KubernetesError> {
         let mut refused: Option<Credential> = None;
+        let mut refusals = 0;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -131,18 +142,24 @@ impl Transport {
                 () = stop(cancel, effect) => return Err(stopped()),
             };
             let failure = match answer? {
-                Ok(body) => return Ok(body),
+                Ok(body) => {
+                    self.note_reachable(true);
+                    return Ok(body);
+                }
                 Err(failure) => failure,
             };
-            if failure.is_unauthorized() && refused.is_none() && self.authenticator.renews() {
-                // Perhaps the session behind the token ended early, or clocks differ: once more with a new one.
+            let pause = if failure.is_unauthorized() && refusals < self.authenticator.renewals() {
+                // Perhaps the session behind the token ended early, or the cluster has just learnt of the principal.
                 refused = Some(credential);
-                continue;
-            }
-            let pause = (attempt < self.max_attempts)
-                .then(|| failure.pause(attempt))
-                .flatten();
+                refusals += 1;
+                Some(UNAUTHORIZED_PAUSE * (refusals - 1))
+            } else if attempt < self.max_attempts && !self.gives_up(&failure) {
+                failure.pause(attempt)
+            } else {
+                None
+            };
             let Some(pause) = pause else {
+                self.note_reachable(!matches!(failure, Failure::NotConnected(_)));
                 return Err(self.error(call, failure, attempt));
             };
             tracing::debug!(
@@ -157,6 +174,24 @@ impl Transport {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Whether another attempt to connect is not worth its time.
+    fn gives_up(&self, failure: &Failure) -> bool {
+        matches!(failure, Failure::NotConnected(_))
+            && self
+                .unreachable_since()
+                .is_some_and(|since| since.elapsed() < UNREACHABLE)
+    }
+
+    fn note_reachable(&self, reachable: bool) {
+        *self.unreachable_since() = (!reachable).then(Instant::now);
+    }
+
+    fn unreachable_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unreachable_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt(
@@ -218,6 +253,7 @@ impl Transport {
                 let error = KubernetesError::new(kind, text).with_status(status.as_u16());
                 match kind {
                     Kind::Unauthorized => error.advise(self.unauthorized_advice()),
+                    Kind::Refused => error.advise(refused_advice(&answer)),
                     Kind::Throttled => error.advise(
                         "The API server limits how much it does at once. Run again later, or lower Terraform's \
                          -parallelism.",
@@ -272,10 +308,11 @@ impl Transport {
     fn unauthorized_advice(&self) -> String {
         if self.authenticator.is_eks() {
             format!(
-                "The cluster does not know the IAM principal of this provider's AWS credentials. Give it an access entry \
-                 (`aws eks create-access-entry --cluster-name {} --principal-arn …`, or aws_eks_access_entry) with \
+                "Most often the cluster does not know the IAM principal of this provider's AWS credentials. Give it an access \
+                 entry (`aws eks create-access-entry --cluster-name {} --principal-arn …`, or aws_eks_access_entry) with \
                  Kubernetes groups or an access policy; a cluster in the authentication mode CONFIG_MAP wants it in the \
-                 ConfigMap aws-auth instead.",
+                 ConfigMap aws-auth instead. A new entry takes effect after some seconds: then apply again. Tokens are also \
+                 refused when the clock of this machine is wrong by minutes.",
                 self.cluster
             )
         } else {
@@ -294,11 +331,25 @@ async fn stop(cancel: &CancellationToken, effect: Effect) {
     }
 }
 
+/// What to do about a 403 that is no missing right.
+fn refused_advice(answer: &Status) -> String {
+    match refusing(&answer.message) {
+        Some(by) => format!("{by} refuses this, not RBAC. Do what it asks for, or exempt the object from it."),
+        None if answer.reason.is_empty() => {
+            "That is not an answer of the API server: something on the way to it, such as a proxy or a firewall, refuses the \
+             request."
+                .to_owned()
+        }
+        None => String::new(),
+    }
+}
+
 fn kind_of(status: StatusCode, answer: &Status) -> KubernetesErrorKind {
     use KubernetesErrorKind as Kind;
     match status.as_u16() {
         401 => Kind::Unauthorized,
-        403 => Kind::Forbidden,
+        403 if is_authorizers(answer) => Kind::Forbidden,
+        403 => Kind::Refused,
         404 => Kind::NotFound,
         409 if answer.is_already_exists() => Kind::AlreadyExists,
         409 => Kind::Conflict,

@@ -205,8 +205,7 @@ struct Found {
     namespaces: BTreeMap<String, Draft>,
     cluster: Custom,
     /// Groups of custom resources that the cluster knows, with the version it prefers.
-    groups: BTreeMap<&'static str, String>,
-    /// What could not be read of the whole cluster. What belongs to one namespace is noted there.
+    groups: BTreeMap<&'static str, Vec<String>>,
     not_read: BTreeSet<String>,
 }
 
@@ -419,11 +418,8 @@ impl<'a> Reader<'a> {
                 let _turn = self.gate.acquire().await;
                 self.api.versions(self.cancel, group).await
             };
-            if let Some(version) = self
-                .unless_refused(versions, Scope::Cluster, Need::Optional)?
-                .and_then(|versions| versions.into_iter().next())
-            {
-                self.found().groups.insert(*group, version);
+            if let Some(versions) = self.unless_refused(versions, Scope::Cluster, Need::Optional)? {
+                self.found().groups.insert(*group, versions);
             }
             Ok::<_, KubernetesError>(())
         }))
@@ -432,17 +428,21 @@ impl<'a> Reader<'a> {
     }
 
     async fn custom(&self, kind: CustomKind, scope: Scope<'_>) -> Result<(), KubernetesError> {
-        let Some(version) = self.found().groups.get(kind.group()).cloned() else {
-            return Ok(());
-        };
-        let objects = {
-            let _turn = self.gate.acquire().await;
-            let resource = kind.resource(&version);
-            self.api.list_dynamic(self.cancel, &resource, scope).await
-        };
-        let objects = self
-            .unless_refused(objects, scope, Need::Optional)?
-            .flatten();
+        let versions = self.found().groups.get(kind.group()).cloned();
+        let mut objects = None;
+        // Not every version of a group has every kind. The preferred one that does is the first to answer.
+        for version in versions.into_iter().flatten() {
+            let answer = {
+                let _turn = self.gate.acquire().await;
+                let resource = kind.resource(&version);
+                self.api.list_dynamic(self.cancel, &resource, scope).await
+            };
+            objects = self.unless_refused(answer, scope, Need::Optional)?;
+            if !matches!(objects, Some(None)) {
+                break;
+            }
+        }
+        let objects = objects.flatten();
         let mut found = self.found();
         if kind == CustomKind::SecretProviderClass && objects.is_some() {
             match scope {

@@ -78,6 +78,17 @@ pub(super) fn url() -> impl Validator + 'static {
     string("an http or https URL", check_url)
 }
 
+/// As [`url`], but the scheme may be left out, for `https`.
+pub(super) fn server() -> impl Validator + 'static {
+    string("an http or https URL, or a host", |text| {
+        if text.contains("://") {
+            check_url(text)
+        } else {
+            check_url(&format!("https://{text}"))
+        }
+    })
+}
+
 /// See [`url`]; the error says what is wrong.
 pub(super) fn check_url(text: &str) -> Result<(), String> {
     let uri: http::Uri = text
@@ -105,6 +116,20 @@ pub(super) fn check_url(text: &str) -> Result<(), String> {
 /// The URL of a proxy; `host:port` alone is taken for `http`. User name and password are allowed, and not repeated.
 pub(super) fn proxy_url() -> impl Validator + 'static {
     string("the URL of an HTTP proxy", check_proxy)
+}
+
+/// As [`proxy_url`], or the URL of a SOCKS 5 proxy.
+pub(super) fn any_proxy_url() -> impl Validator + 'static {
+    string("the URL of an HTTP or SOCKS 5 proxy", |text| {
+        match text
+            .strip_prefix("socks5://")
+            .or(text.strip_prefix("socks5h://"))
+        {
+            Some(rest) => check_proxy(&format!("http://{rest}")),
+            None => check_proxy(text)
+                .map_err(|error| error.replace(" or https://", ", https:// or socks5://")),
+        }
+    })
 }
 
 /// See [`proxy_url`]; the error says what is wrong.

@@ -8,8 +8,8 @@ use crate::framework::validators::{
 };
 
 use super::checks::{
-    account_id, cluster_name, file_path, not_reserved, pem_certificates, pem_private_key,
-    policy_arn, proxy_url, role_arn, session_duration, url,
+    account_id, any_proxy_url, cluster_name, file_path, not_reserved, pem_certificates,
+    pem_private_key, policy_arn, proxy_url, role_arn, server, session_duration, url,
 };
 
 /// Greatest `max_retries`: with pauses of up to 20 seconds more would be hours.
@@ -423,9 +423,9 @@ fn kubernetes() -> Block {
          cluster is changed follows from `cluster_name`.",
     )
     .attribute(
-        Attribute::string("host", "URL of the API server.")
+        Attribute::string("host", "URL of the API server. Without a scheme, `https` is meant.")
             .optional()
-            .validate(url())
+            .validate(server())
             .validate(conflicts_with(["config_path", "config_paths"])),
     )
     .attribute(
@@ -502,11 +502,12 @@ fn kubernetes() -> Block {
     .attribute(
         Attribute::string(
             "proxy_url",
-            "URL of a proxy to the API server. Default: the provider's `https_proxy`, unless `no_proxy` excludes the server.",
+            "URL of a proxy to the API server: `http`, `https` or `socks5`. Default: the provider's `https_proxy`, unless \
+             `no_proxy` excludes the server.",
         )
             .optional()
             .sensitive()
-            .validate(proxy_url()),
+            .validate(any_proxy_url()),
     )
     .nested_block(NestedBlock::single(
         "exec",

@@ -205,7 +205,9 @@ fn bad_values_are_refused_on_their_attribute() {
         ("endpoints[0].eks", vec![("endpoints", nested("endpoints", &[("eks", "localhost:4566".into())]))]),
         ("endpoints[0].iam", vec![("endpoints", nested("endpoints", &[("iam", "https://".into())]))]),
         ("endpoints[0].sts", vec![("endpoints", nested("endpoints", &[("sts", "https://u:p@sts".into())]))]),
-        ("kubernetes.host", vec![("kubernetes", kubernetes(&[("host", "demo".into())]))]),
+        ("kubernetes.host", vec![("kubernetes", kubernetes(&[("host", "".into())]))]),
+        ("kubernetes.host", vec![("kubernetes", kubernetes(&[("host", "ftp://demo".into())]))]),
+        ("kubernetes.host", vec![("kubernetes", kubernetes(&[("host", "demo?x=1".into())]))]),
         ("kubernetes.host", vec![("kubernetes", kubernetes(&[("host", "https://demo".into()), ("config_path", "k".into())]))]),
         ("kubernetes.cluster_ca_certificate", vec![("kubernetes", kubernetes(&[("host", "https://demo".into()), ("cluster_ca_certificate", "x".into())]))]),
         ("kubernetes.token", vec![("kubernetes", kubernetes(&[("token", "tttt".into()), ("exec", exec("client.authentication.k8s.io/v1", "aws"))]))]),
@@ -214,7 +216,7 @@ fn bad_values_are_refused_on_their_attribute() {
         ("kubernetes.config_paths", vec![("kubernetes", kubernetes(&[("config_paths", strings_list(&[]))]))]),
         ("kubernetes.config_context", vec![("kubernetes", kubernetes(&[("config_context", "c".into())]))]),
         ("kubernetes.tls_server_name", vec![("kubernetes", kubernetes(&[("tls_server_name", "https://x".into())]))]),
-        ("kubernetes.proxy_url", vec![("kubernetes", kubernetes(&[("proxy_url", "socks5://p".into())]))]),
+        ("kubernetes.proxy_url", vec![("kubernetes", kubernetes(&[("proxy_url", "socks4://p".into())]))]),
         ("kubernetes.exec.api_version", vec![("kubernetes", kubernetes(&[("exec", exec("v1alpha1", "aws"))]))]),
         ("kubernetes.exec.command", vec![("kubernetes", kubernetes(&[("exec", exec("client.authentication.k8s.io/v1", ""))]))]),
         ("kubernetes", vec![("kubernetes", kubernetes(&[("config_path", "a".into()), ("token", "tttt".into())]))]),
@@ -301,10 +303,24 @@ fn good_values_and_unknown_ones_pass() {
                             ("host", "https://10.0.0.1:6443".into()),
                             ("insecure", true.into()),
                             ("token", "abcd".into()),
+                            ("proxy_url", "socks5://user:pass@localhost".into()),
                         ],
                     ),
                 ),
             ]),
+        ),
+        (
+            "a host without scheme",
+            config(&[(
+                "kubernetes",
+                nested(
+                    "kubernetes",
+                    &[
+                        ("host", "demo.example:6443".into()),
+                        ("proxy_url", "proxy:3128".into()),
+                    ],
+                ),
+            )]),
         ),
     ] {
         let diagnostics = validated(&config);

@@ -219,11 +219,12 @@ async fn who_is_not_let_in_learns_about_access_entries() {
     sandbox.clear_requests();
     let error = account(&api).await.unwrap_err();
     assert_eq!(error.kind(), KubernetesErrorKind::Unauthorized);
-    assert_eq!(operations(&sandbox).len(), 2, "once more with a new token");
+    assert_eq!(operations(&sandbox).len(), 3, "twice more with a new token");
     let detail = error.into_diagnostic("s", "", "").detail;
     for part in [
         "create-access-entry --cluster-name demo",
         "aws-auth",
+        "clock",
         "HTTP 401",
     ] {
         assert!(detail.contains(part), "{part}: {detail}");
@@ -287,7 +288,7 @@ async fn refusals_name_the_rule_that_is_missing() {
     }
 
     let can = async |verb, group, resource, namespace| {
-        api.can(&never(), verb, group, resource, namespace)
+        api.can(&never(), verb, group, resource, namespace, None)
             .await
             .unwrap()
     };
@@ -295,6 +296,129 @@ async fn refusals_name_the_rule_that_is_missing() {
     assert!(!can("get", "", "serviceaccounts", None).await);
     assert!(!can("patch", "apps", "deployments", Some("orders")).await);
     assert!(!can("create", "", "pods/eviction", Some("orders")).await);
+
+    let error = api
+        .get::<Namespace>(&never(), None, "orders")
+        .await
+        .unwrap_err();
+    let detail = error.into_diagnostic("s", "", "").detail;
+    assert!(
+        detail.contains("a Role in the namespace \"orders\""),
+        "{detail}"
+    );
+
+    sandbox.fault(Fault {
+        error: Some(FaultError {
+            code: "Forbidden".to_owned(),
+            message: "forbidden: User \"ci\" cannot get path \"/apis/keda.sh\"".to_owned(),
+            status: 403,
+        }),
+        ..fault("get /apis/keda.sh")
+    });
+    let error = api.versions(&never(), "keda.sh").await.unwrap_err();
+    assert_eq!(
+        error.missing_rule().unwrap(),
+        r#"{nonResourceURLs: ["/apis/keda.sh"], verbs: ["get"]}"#
+    );
+    let detail = error.into_diagnostic("s", "", "").detail;
+    assert!(
+        detail.contains("a ClusterRole")
+            && detail.contains("  - nonResourceURLs: [\"/apis/keda.sh\"]\n    verbs: [\"get\"]"),
+        "{detail}"
+    );
+}
+
+#[tokio::test]
+async fn a_rule_for_some_names_allows_those() {
+    let sandbox = with_account();
+    sandbox
+        .seed(
+            json!({"clusters": [{"name": "demo", "access": [{"principal_arn": "*", "rules": [
+                {"verbs": ["patch"], "resources": ["serviceaccounts"], "resource_names": ["api"]},
+            ]}]}]}),
+        )
+        .unwrap();
+    let api = api(&sandbox).await;
+    for (name, expected) in [(None, false), (Some("api"), true), (Some("web"), false)] {
+        let can = api
+            .can(
+                &never(),
+                "patch",
+                "",
+                "serviceaccounts",
+                Some("orders"),
+                name,
+            )
+            .await
+            .unwrap();
+        assert_eq!(can, expected, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_authorizer_that_cannot_be_asked_has_not_said_no() {
+    let sandbox = with_account();
+    for (status, expected) in [
+        (json!({"allowed": false}), Some(false)),
+        (
+            json!({"allowed": false, "evaluationError": "webhook authorizer: timeout"}),
+            None,
+        ),
+        (
+            json!({"allowed": true, "evaluationError": "webhook authorizer: timeout"}),
+            Some(true),
+        ),
+    ] {
+        let (url, _) =
+            answering_server("201 Created", &json!({"spec": {}, "status": status})).await;
+        let block = KubernetesConfig {
+            host: Attr::Known(url),
+            ..KubernetesConfig::default()
+        };
+        let api = with_block(&sandbox, &block).await.unwrap();
+        let can = api
+            .can(&never(), "patch", "", "pods", Some("orders"), None)
+            .await;
+        assert_eq!(can.as_ref().ok(), expected.as_ref(), "{status}: {can:?}");
+    }
+}
+
+#[tokio::test]
+async fn not_every_403_is_about_rbac() {
+    let sandbox = with_account();
+    let api = api(&sandbox).await;
+    sandbox.fault(Fault {
+        error: Some(FaultError {
+            code: "Forbidden".to_owned(),
+            message: "admission webhook \"validation.gatekeeper.sh\" denied the request: [owner] a label is missing"
+                .to_owned(),
+            status: 403,
+        }),
+        ..fault("patch serviceaccounts")
+    });
+    let admission = patch(&api, &annotate("a", None, None)).await.unwrap_err();
+    let (url, _) = recording_server().await;
+    let block = KubernetesConfig {
+        host: Attr::Known(url),
+        ..KubernetesConfig::default()
+    };
+    let firewall = account(&with_block(&sandbox, &block).await.unwrap())
+        .await
+        .unwrap_err();
+    for (error, expected) in [
+        (
+            admission,
+            "The admission webhook \"validation.gatekeeper.sh\" refuses this",
+        ),
+        (firewall, "such as a proxy or a firewall"),
+    ] {
+        assert_eq!(error.kind(), KubernetesErrorKind::Refused, "{error}");
+        assert_eq!(error.http_status(), Some(403));
+        assert_eq!(error.missing_rule(), None, "{error}");
+        let detail = error.into_diagnostic("s", "", "").detail;
+        assert!(detail.contains(expected), "{detail}");
+        assert!(!detail.contains("rule is missing"), "{detail}");
+    }
 }
 
 #[tokio::test]
@@ -353,12 +477,18 @@ async fn parts_of_the_block_take_the_place_of_what_eks_says() {
 
     jane(&sandbox);
     let certificate = sandbox.client_certificate("jane");
-    let block = KubernetesConfig {
-        client_certificate: Attr::Known(certificate.certificate),
-        client_key: Attr::Known(certificate.key),
-        ..default()
-    };
-    works(&with_block(&sandbox, &block).await.unwrap()).await;
+    // With and without the last line's end.
+    for cut in [
+        |pem: &str| pem.to_owned(),
+        |pem: &str| pem.trim().to_owned(),
+    ] {
+        let block = KubernetesConfig {
+            client_certificate: Attr::Known(cut(&certificate.certificate)),
+            client_key: Attr::Known(cut(&certificate.key)),
+            ..default()
+        };
+        works(&with_block(&sandbox, &block).await.unwrap()).await;
+    }
 }
 
 #[tokio::test]
@@ -469,10 +599,29 @@ async fn an_endpoint_that_cannot_be_reached() {
     for part in [&*format!("https://{address}"), "private", "proxy_url"] {
         assert!(detail.contains(part), "{part}: {detail}");
     }
+    assert!(detail.contains("2 attempts"), "{detail}");
+    // Who asks soon after learns it at once.
+    let error = account(&api).await.unwrap_err();
+    assert_eq!(error.kind(), KubernetesErrorKind::Unavailable);
+    let detail = error.into_diagnostic("s", "", "").detail;
+    assert!(!detail.contains("attempts"), "{detail}");
 }
 
 /// A server on this machine that answers 403 and keeps the last request.
 pub(super) async fn recording_server() -> (String, Arc<Mutex<String>>) {
+    answering_server("403 Forbidden", &Json::Null).await
+}
+
+/// A server on this machine that always answers the same, with no body for null, and keeps the last request.
+async fn answering_server(status: &str, body: &Json) -> (String, Arc<Mutex<String>>) {
+    let body = match body {
+        Json::Null => String::new(),
+        body => body.to_string(),
+    };
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let last = Arc::new(Mutex::new(String::new()));
@@ -482,11 +631,7 @@ pub(super) async fn recording_server() -> (String, Arc<Mutex<String>>) {
             let mut buffer = vec![0; 16 * 1024];
             let length = stream.read(&mut buffer).await.unwrap_or_default();
             *keep.lock().unwrap() = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            let _ = stream
-                .write_all(
-                    b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
-                )
-                .await;
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     (url, last)
@@ -546,6 +691,93 @@ async fn a_proxy_sees_the_address_and_nothing_else() {
         assert_eq!(heads[0].contains(&expected), url.contains('@'), "{heads:?}");
         assert!(!format!("{api:?}").contains("p%40ss"));
     }
+}
+
+/// A SOCKS 5 proxy (RFC 1928, 1929) without password or with `user` and `p@ss`; gives its address and the names and ports
+/// it was asked for.
+async fn socks_proxy(password: bool) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let targets = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&targets);
+    tokio::spawn(async move {
+        while let Ok((mut inner, _)) = listener.accept().await {
+            let keep = Arc::clone(&keep);
+            tokio::spawn(async move {
+                let read = async |stream: &mut TcpStream, length: usize| {
+                    let mut bytes = vec![0; length];
+                    stream.read_exact(&mut bytes).await.unwrap();
+                    bytes
+                };
+                let methods = read(&mut inner, 2).await[1];
+                read(&mut inner, methods.into()).await;
+                let method = if password { 2 } else { 0 };
+                inner.write_all(&[5, method]).await.unwrap();
+                if password {
+                    let length = read(&mut inner, 2).await[1];
+                    assert_eq!(read(&mut inner, length.into()).await, b"user");
+                    let length = read(&mut inner, 1).await[0];
+                    assert_eq!(read(&mut inner, length.into()).await, b"p@ss");
+                    inner.write_all(&[1, 0]).await.unwrap();
+                }
+                let host = match read(&mut inner, 4).await[3] {
+                    1 => {
+                        let ip: [u8; 4] = read(&mut inner, 4).await.try_into().unwrap();
+                        std::net::Ipv4Addr::from(ip).to_string()
+                    }
+                    _ => {
+                        let length = read(&mut inner, 1).await[0];
+                        String::from_utf8(read(&mut inner, length.into()).await).unwrap()
+                    }
+                };
+                let port = inner.read_u16().await.unwrap();
+                let target = format!("{host}:{port}");
+                let mut outer = TcpStream::connect(&target).await.unwrap();
+                keep.lock().unwrap().push(target);
+                inner
+                    .write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])
+                    .await
+                    .unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
+            });
+        }
+    });
+    (address, targets)
+}
+
+/// The proxy looks names up, which may be known only there.
+#[tokio::test]
+async fn a_socks_proxy() {
+    let sandbox = with_account();
+    for (scheme, user, password) in [
+        ("socks5", "", false),
+        ("socks5h", "", false),
+        ("socks5", "user:p%40ss@", true),
+    ] {
+        let (address, targets) = socks_proxy(password).await;
+        let host = sandbox
+            .kubernetes_endpoint()
+            .replace("127.0.0.1", "localhost");
+        let block = KubernetesConfig {
+            host: Attr::Known(host.clone()),
+            cluster_ca_certificate: Attr::Known(sandbox.kubernetes_ca()),
+            proxy_url: Attr::Known(format!("{scheme}://{user}{address}")),
+            ..KubernetesConfig::default()
+        };
+        let api = with_block(&sandbox, &block).await.unwrap();
+        works(&api).await;
+        assert_eq!(*targets.lock().unwrap(), [host.replace("https://", "")]);
+    }
+    let (_taken, address) = crate::provider::tests::refusing_address();
+    let block = KubernetesConfig {
+        proxy_url: Attr::Known(format!("socks5://{address}")),
+        ..KubernetesConfig::default()
+    };
+    let data = data_for(&sandbox, &[("max_retries", 0.into())]).await;
+    let found = data.cluster(&never(), "demo").await;
+    let api = reach::cluster_api(&block, "demo", found, data.clients(), None).unwrap();
+    let error = account(&api).await.unwrap_err();
+    assert_eq!(error.kind(), KubernetesErrorKind::Unavailable, "{error}");
 }
 
 /// A proxy that itself has TLS: its certificate is checked against the provider's bundle, the server's against the

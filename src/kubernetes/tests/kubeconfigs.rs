@@ -24,6 +24,13 @@ async fn kubeconfigs_bring_server_and_user() {
         ),
         ("absolute token file", json!({"tokenFile": file})),
         ("nobody: the token is signed", json!({})),
+        (
+            "what is empty is left out",
+            json!({
+                "token": "", "tokenFile": "", "username": "", "password": "", "as": "", "as-uid": "",
+                "client-certificate": "", "client-key-data": "",
+            }),
+        ),
     ] {
         let path = files.kubeconfig(&sandbox, user);
         let api = with_block(&sandbox, &from_file(&path)).await.unwrap();
@@ -44,9 +51,15 @@ async fn kubeconfigs_bring_server_and_user() {
     let user = json!({"client-certificate": "jane.pem", "client-key": "jane.key"});
     let path = files.write("config", &kubeconfig(cluster, user).to_string());
     works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
+    // In lines, as base64 and OpenSSL print them.
+    let wrapped = |text: &str| {
+        let encoded = BASE64.encode(text.trim());
+        let lines: Vec<_> = encoded.as_bytes().chunks(64).collect();
+        String::from_utf8(lines.join(&b'\n')).unwrap()
+    };
     let user = json!({
-        "client-certificate-data": BASE64.encode(&certificate.certificate),
-        "client-key-data": BASE64.encode(&certificate.key),
+        "client-certificate-data": wrapped(&certificate.certificate),
+        "client-key-data": wrapped(&certificate.key),
     });
     let path = files.kubeconfig(&sandbox, user);
     works(&with_block(&sandbox, &from_file(&path)).await.unwrap()).await;
@@ -331,6 +344,10 @@ mod plugins {
             ),
             (
                 format!("echo '{}'", answer(V1, json!({}))),
+                "neither a token nor",
+            ),
+            (
+                format!("echo '{}'", answer(V1, json!({"token": ""}))),
                 "neither a token nor",
             ),
             (

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::retry::human_duration;
 use crate::framework::Diagnostic;
+use crate::kubernetes::refusal::refusing;
 use crate::kubernetes::{ClusterApi, KubernetesError, KubernetesErrorKind};
 use crate::migration::steps::until_next_look;
 
@@ -393,6 +394,7 @@ fn classify(error: KubernetesError, namespace: &str, service_account: &str) -> N
     let message = error.message();
     match error.kind() {
         KubernetesErrorKind::Forbidden
+        | KubernetesErrorKind::Refused
         | KubernetesErrorKind::Invalid
         | KubernetesErrorKind::Other => {}
         _ => return NotProven::Failed(error),
@@ -417,46 +419,6 @@ fn classify(error: KubernetesError, namespace: &str, service_account: &str) -> N
         },
         None => NotProven::Failed(error),
     }
-}
-
-/// What refuses a pod, judged by the words that the API server and its admission plugins use.
-fn refusing(message: &str) -> Option<String> {
-    let after = |marker: &str| message.split_once(marker).map(|(_, rest)| rest);
-    let quoted = |rest: &str, quote: char| {
-        rest.split_once(quote)
-            .and_then(|(_, rest)| rest.split_once(quote))
-            .map(|(name, _)| name.to_owned())
-    };
-    if let Some(name) = after("admission webhook").and_then(|rest| quoted(rest, '"')) {
-        return Some(format!("The admission webhook {name:?}"));
-    }
-    if let Some(name) = after("ValidatingAdmissionPolicy").and_then(|rest| quoted(rest, '\'')) {
-        return Some(format!("The ValidatingAdmissionPolicy {name:?}"));
-    }
-    if let Some(rest) = after("violates PodSecurity") {
-        let level = quoted(rest, '"').unwrap_or_default();
-        return Some(format!(
-            "The Pod Security Standard {level:?} of the namespace"
-        ));
-    }
-    for marker in ["exceeded quota: ", "failed quota: "] {
-        if let Some(rest) = after(marker) {
-            let name = rest.split([',', ':']).next().unwrap_or_default();
-            return Some(format!("The ResourceQuota {name:?}"));
-        }
-    }
-    if ["per Container", "per Pod", "limit to request ratio"]
-        .iter()
-        .any(|words| message.contains(words))
-    {
-        return Some("A LimitRange of the namespace".to_owned());
-    }
-    if message.contains("is being terminated") {
-        return Some("The namespace, which is being deleted,".to_owned());
-    }
-    message
-        .contains("is forbidden")
-        .then(|| "The API server".to_owned())
 }
 
 /// The pod that is asked for.

@@ -21,7 +21,7 @@ use crate::provider::ProviderData;
 
 use super::ROLLING_BACK;
 use super::former;
-use super::forward::{may_patch, restarted_kinds};
+use super::forward::{Patches, may_patch, restarts};
 use super::ours::{RetiredTrust, audience, forget_trust, prior_grant, revoke, verifies_trust};
 use super::plan::PLANNED_UNIT;
 use super::reality::{Blind, Freshness, Reality, look};
@@ -266,11 +266,11 @@ impl Rollback<'_> {
                 )
             })?;
         }
-        let mut patches = restarted_kinds(&self.reality, |pod| {
+        let mut patches = restarts(&self.reality, |pod| {
             pod.credentials != PodCredentials::WebIdentity
         });
         if self.reality.breadcrumb.is_some() {
-            patches.push(("", "serviceaccounts"));
+            patches.push(Patches::of_service_account(unit));
         }
         may_patch(self.context, &self.api, unit, &patches, ROLLING_BACK).await
     }

@@ -58,7 +58,7 @@ pub(super) struct Run<'a> {
     pub(super) timeout: Duration,
 }
 
-pub(super) use before::{may_patch, restarted_kinds, same_but_for_migrations};
+pub(super) use before::{Patches, may_patch, restarts, same_but_for_migrations};
 
 /// What a run works with once it has looked.
 struct Work {

@@ -306,6 +306,21 @@ fn s26_refused_by_rbac() {
     }
 }
 
+/// Scenario 26: rules with resourceNames are enough, there and back.
+#[test]
+fn s26_allowed_by_name() {
+    let access = json!([{"principal_arn": "*", "rules": [
+        {"verbs": ["get", "list", "create"]},
+        {"verbs": ["patch"], "resources": ["serviceaccounts", "deployments"], "resource_names": ["api"]},
+    ]}]);
+    let Some(mut case) = case(&Cluster::plain().set("access", access), with(RETIRE)) else {
+        return;
+    };
+    case.apply().expect_attribute(THIS, "phase", "retired");
+    case.destroy();
+    assert_eq!(restarts(&case, "deployments", "payments", "api"), 2);
+}
+
 /// Scenario 27: three throttled calls in a row are waited out, wherever they come.
 #[test]
 fn s27_throttling() {

@@ -128,6 +128,20 @@ async fn every_service_account_of_the_demo() {
     }
 }
 
+/// The preferred version of a group may not have the kind: an older CRD is served at an older version only.
+#[tokio::test]
+async fn kinds_that_only_an_older_version_has() {
+    let (sandbox, context) = with_seed(seeds::demo()).await;
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "custom_kinds": [
+            {"group": "external-secrets.io", "version": "v9", "kind": "ClusterSecretStore", "plural": "clustersecretstores", "namespaced": false}]}]}))
+        .unwrap();
+    let facts = namespace(&context, "demo", "platform").await.unwrap();
+    let names: Vec<&str> = facts.consumers.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["secrets-manager"]);
+    assert_eq!(facts.not_read, BTreeSet::new());
+}
+
 #[tokio::test]
 async fn a_namespace_is_read_once() {
     let (sandbox, context) = with_seed(seeds::demo()).await;

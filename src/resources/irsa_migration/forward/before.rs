@@ -1,5 +1,7 @@
 //! Before anything is changed: what moved, what speaks against going on, and whether what will be needed is allowed.
 
+use std::collections::BTreeSet;
+
 use crate::framework::Context;
 use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::model::Attr;
@@ -319,56 +321,92 @@ impl Run<'_> {
                 );
             }
         }
-        let mut patches: Vec<(&str, &str)> = Vec::new();
+        let mut patches = Vec::new();
         if work.settings.restart && before < Phase::Verified {
-            patches.extend(restarted_kinds(&work.reality, |pod| {
-                !pod.credentials.is_settled()
-            }));
+            patches.extend(restarts(&work.reality, |pod| !pod.credentials.is_settled()));
         }
         if work.target == Phase::Retired && before < Phase::Retired {
-            patches.push(("", "serviceaccounts"));
+            patches.push(Patches::of_service_account(&work.unit));
         }
         may_patch(self.context, &work.api, &work.unit, &patches, MIGRATING).await
     }
 }
 
-/// The kinds that a restart of the pods in question has to patch: group and resource.
-pub(in crate::resources::irsa_migration) fn restarted_kinds(
+/// Objects of one kind that are going to be patched.
+#[derive(Debug)]
+pub(in crate::resources::irsa_migration) struct Patches {
+    group: &'static str,
+    resource: &'static str,
+    names: BTreeSet<String>,
+}
+
+impl Patches {
+    /// The unit's service account.
+    pub(in crate::resources::irsa_migration) fn of_service_account(unit: &Unit) -> Self {
+        Self {
+            group: "",
+            resource: "serviceaccounts",
+            names: [unit.service_account.clone()].into(),
+        }
+    }
+}
+
+/// What a restart of the pods in question has to patch.
+pub(in crate::resources::irsa_migration) fn restarts(
     reality: &Reality,
     concerned: impl Fn(&PodFacts) -> bool,
-) -> Vec<(&'static str, &'static str)> {
+) -> Vec<Patches> {
     [
         ("Deployment", "deployments"),
         ("StatefulSet", "statefulsets"),
         ("DaemonSet", "daemonsets"),
     ]
     .into_iter()
-    .filter(|(kind, _)| {
-        reality.pods().any(|pod| {
-            pod.workload.kind == *kind
-                && !pod.terminating
-                && concerned(pod)
-                && reality.is_rolling(&pod.workload)
-        })
+    .map(|(kind, resource)| Patches {
+        group: "apps",
+        resource,
+        names: reality
+            .pods()
+            .filter(|pod| {
+                pod.workload.kind == kind
+                    && !pod.terminating
+                    && concerned(pod)
+                    && reality.is_rolling(&pod.workload)
+            })
+            .map(|pod| pod.workload.name.clone())
+            .collect(),
     })
-    .map(|(_, resource)| ("apps", resource))
+    .filter(|patches| !patches.names.is_empty())
     .collect()
 }
 
-/// Stops if one of the kinds may not be patched. Where the API does not tell, trying will.
+/// Stops if one of the objects may not be patched. Where the API does not tell, trying will.
 pub(in crate::resources::irsa_migration) async fn may_patch(
     context: &Context<ProviderData>,
     api: &ClusterApi,
     unit: &Unit,
-    kinds: &[(&str, &str)],
+    patches: &[Patches],
     summary: &str,
 ) -> Result<(), Diagnostic> {
-    for (group, resource) in kinds {
+    for Patches {
+        group,
+        resource,
+        names,
+    } in patches
+    {
         let namespace = Some(unit.namespace.as_str());
-        match api
-            .can(&context.cancel, "patch", group, resource, namespace)
-            .await
-        {
+        let can = |name| api.can(&context.cancel, "patch", group, resource, namespace, name);
+        // One question, mostly. Only a rule with resourceNames needs one for each.
+        let mut answer = can(None).await;
+        if matches!(answer, Ok(false)) {
+            for name in names {
+                answer = can(Some(name)).await;
+                if !matches!(answer, Ok(true)) {
+                    break;
+                }
+            }
+        }
+        match answer {
             Ok(false) => {
                 return Err(Diagnostic::error(
                     summary,

@@ -38,6 +38,9 @@ struct Rule {
     /// Names of API groups; the core group is the empty one.
     #[serde(default)]
     api_groups: Vec<String>,
+    /// Names of objects. As in RBAC, a rule with names allows nothing that names none.
+    #[serde(default)]
+    resource_names: Vec<String>,
 }
 
 /// Without grants every principal of the cluster's account is an administrator, as the creator of a cluster is.
@@ -88,6 +91,8 @@ impl Access {
                     && in_list(&rule.resources, attempt.resource)
                     && in_list(&rule.namespaces, attempt.namespace)
                     && in_list(&rule.api_groups, attempt.group)
+                    && (rule.resource_names.is_empty()
+                        || rule.resource_names.iter().any(|name| name == attempt.name))
             })
     }
 }
@@ -335,6 +340,18 @@ mod tests {
             ..get
         };
         assert!(!access.allows(user, &patch));
+        let named =
+            serde_json::json!({"principal_arn": "*", "rules": [{"resource_names": ["api"]}]});
+        let named = Access {
+            grants: vec![serde_json::from_value(named).unwrap()],
+        };
+        for (name, expected) in [("api", true), ("web", false), ("", false)] {
+            assert_eq!(
+                named.allows(user, &Attempt { name, ..get }),
+                expected,
+                "{name}"
+            );
+        }
         assert_eq!(
             forbidden("ci", &patch),
             "serviceaccounts \"api\" is forbidden: User \"ci\" cannot patch resource \"serviceaccounts\" in API group \"\" in the namespace \"payments\""
