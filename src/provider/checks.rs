@@ -123,7 +123,7 @@ pub(super) fn any_proxy_url() -> impl Validator + 'static {
     string("the URL of an HTTP or SOCKS 5 proxy", |text| {
         match text
             .strip_prefix("socks5://")
-            .or(text.strip_prefix("socks5h://"))
+            .or_else(|| text.strip_prefix("socks5h://"))
         {
             Some(rest) => check_proxy(&format!("http://{rest}")),
             None => check_proxy(text)
