@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::policy::{ClusterArn, Grant, Scope};
+
 pub mod selector;
 pub mod taint;
 
@@ -622,7 +624,7 @@ pub struct Settings {
     /// Whether somebody else writes the trust policy (`trust.mode = "verify"`).
     pub verify_trust: bool,
     /// For whom a statement that has to be added is.
-    pub scope: crate::policy::Scope,
+    pub scope: Scope,
     /// Whether an existing association with the same settings is taken over.
     pub adopt_existing_association: bool,
     /// Whether workloads are restarted.
@@ -633,6 +635,32 @@ pub struct Settings {
     pub retire_trust: bool,
     /// The service principal of EKS Pod Identity, if the provider is configured with another than the usual one.
     pub service_principal: Option<String>,
+}
+
+impl Settings {
+    /// Whether the association has, or will have, session tags. A session policy turns them off.
+    #[must_use]
+    pub fn session_tags(&self) -> bool {
+        !self.disable_session_tags && self.policy.is_none()
+    }
+
+    /// Trust in EKS Pod Identity for a service account; `None` while the cluster has no ARN.
+    #[must_use]
+    pub fn grant(
+        &self,
+        cluster_arn: &str,
+        namespace: &str,
+        service_account: &str,
+    ) -> Option<Grant> {
+        let cluster = ClusterArn::parse(cluster_arn).ok()?;
+        let mut grant = Grant::new(cluster, namespace, service_account);
+        grant.scope = self.scope;
+        grant.session_tags = self.session_tags();
+        if let Some(principal) = &self.service_principal {
+            grant.service_principal.clone_from(principal);
+        }
+        Some(grant)
+    }
 }
 
 #[cfg(test)]

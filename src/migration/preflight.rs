@@ -25,7 +25,7 @@ use crate::migration::facts::{
 use crate::migration::finding::{Code, Finding};
 use crate::migration::readiness;
 use crate::migration::roles::{RolePolicies, TargetRole};
-use crate::policy::{ClusterArn, Grant, SERVICE_PRINCIPAL};
+use crate::policy::Grant;
 
 /// Everything that is known about the migration of one service account.
 #[derive(Clone, Copy, Debug)]
@@ -76,23 +76,17 @@ impl<'a> Unit<'a> {
     /// Whether the association has, or will have, session tags. A session policy turns them off.
     #[must_use]
     pub fn session_tags(&self) -> bool {
-        !self.settings.disable_session_tags && self.settings.policy.is_none()
+        self.settings.session_tags()
     }
 
     /// The trust that the migration needs; `None` while the cluster has no ARN.
     #[must_use]
     pub fn grant(&self) -> Option<Grant> {
-        let cluster = ClusterArn::parse(&self.cluster.cluster.arn).ok()?;
-        Some(Grant {
-            scope: self.settings.scope,
-            session_tags: self.session_tags(),
-            service_principal: self
-                .settings
-                .service_principal
-                .clone()
-                .unwrap_or_else(|| SERVICE_PRINCIPAL.to_owned()),
-            ..Grant::new(cluster, self.namespace_name, self.service_account)
-        })
+        self.settings.grant(
+            &self.cluster.cluster.arn,
+            self.namespace_name,
+            self.service_account,
+        )
     }
 }
 

@@ -148,6 +148,26 @@ pub fn check_trust_policy(document: &Document, pod: &PodContext) -> Vec<Problem>
     problems
 }
 
+/// Unique ids that IAM shows where a deleted role or user was. It refuses them when the document is written again.
+pub fn deleted_principals(document: &Document) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for statement in document.statements() {
+        for principal in [statement.principal(), statement.not_principal()]
+            .into_iter()
+            .flatten()
+        {
+            for value in principal.of_type("AWS") {
+                if (value.starts_with("AROA") || value.starts_with("AIDA"))
+                    && !found.iter().any(|known| known == value)
+                {
+                    found.push(value.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
 /// Checks a policy that gives permissions: an inline policy of a role or the session policy of an association.
 pub fn check_permission_policy(document: &Document) -> Vec<Problem> {
     let mut problems = check_document(document);

@@ -205,6 +205,68 @@ impl Grant {
         if self.scope == Scope::ServiceAccount && !self.session_tags {
             return Err(GrantError::ScopeNeedsSessionTags);
         }
+        Ok(self.insert(document))
+    }
+
+    /// Makes the document trust the service account without counting on the statements of former grants, which [`remove`](Self::remove) is to take away
+    /// later: for a change of scope or session tags that leaves no gap. Those of `former` that have the same statement as this grant do not count as former.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_beside(&self, former: &[Self], document: &Document) -> Result<Granted, GrantError> {
+        let rest = self.without(former, document);
+        if self.add(&rest)?.change.is_ours() {
+            Ok(self.insert(document))
+        } else {
+            self.add(document)
+        }
+    }
+
+    /// Makes the document trust the service account, and takes the statements of former grants away, in one.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn replace(&self, former: &[Self], document: &Document) -> Result<Granted, GrantError> {
+        self.add(&self.without(former, document))
+    }
+
+    /// Whether both have the same statement, for the same or another service account.
+    pub fn shares_statement(&self, other: &Self) -> bool {
+        self.sid(0) == other.sid(0)
+    }
+
+    /// The same for this service account alone.
+    pub fn narrowed(&self) -> Self {
+        Self {
+            scope: Scope::ServiceAccount,
+            session_tags: true,
+            ..self.clone()
+        }
+    }
+
+    /// The scope of the statement of ours by which the document trusts the service account; the narrowest that can work if there are several.
+    pub fn scope_in(&self, document: &Document) -> Option<Scope> {
+        Scope::ALL
+            .into_iter()
+            .filter(|scope| self.session_tags || *scope != Scope::ServiceAccount)
+            .find(|scope| {
+                let candidate = Self {
+                    scope: *scope,
+                    ..self.clone()
+                };
+                candidate.remove(document).1
+            })
+    }
+
+    fn without(&self, former: &[Self], document: &Document) -> Document {
+        former
+            .iter()
+            .filter(|former| !former.shares_statement(self))
+            .fold(document.clone(), |rest, former| former.remove(&rest).0)
+    }
+
+    /// Adds the service account to our statement, or the statement.
+    fn insert(&self, document: &Document) -> Granted {
         let mut document = document.clone();
         let mut attempt = 0;
         loop {
@@ -217,18 +279,18 @@ impl Grant {
                 document
                     .statements_mut()
                     .push(self.statement(&sid, vec![self.service_account.clone()]));
-                return Ok(Granted {
+                return Granted {
                     document,
                     change: GrantChange::Added { sid },
-                });
+                };
             };
             if let Some(mut service_accounts) = self.recognize(statement) {
                 service_accounts.push(self.service_account.clone());
                 *statement = self.statement(&sid, service_accounts);
-                return Ok(Granted {
+                return Granted {
                     document,
                     change: GrantChange::Merged { sid },
-                });
+                };
             }
             // Somebody changed our statement, so it is theirs now.
             attempt += 1;

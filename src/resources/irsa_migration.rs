@@ -291,21 +291,30 @@ async fn read(
         state.association_adopted = Attr::Known(!association.is_migrations());
         state.adopt_existing_association = Attr::Known(!association.is_migrations());
     }
+    if importing {
+        ours::infer(context, &reality, &mut state);
+    }
     let Some(settings) = unit::settings(&context.provider, &state, true) else {
         return Err(Diagnostic::provider_bug(
             "The state of a migration holds unknown values.",
         ));
     };
-    let principal = context.provider.service_principal();
-    let grant = principal
-        .as_deref()
-        .and_then(|principal| reality.grant(&settings, principal));
+    let grant = reality.grant(&settings);
     let known = prior.phase.as_deref().and_then(|phase| phase.parse().ok());
     if let Some(grant) = &grant {
         // What cannot be seen is not taken for gone.
         let phase = match (&reality.role, known) {
             (crate::migration::facts::RoleFacts::NotRead { .. }, Some(known)) => known,
-            _ => reality.phase(grant, known, reality.breadcrumb.is_some()),
+            _ => reality.phase(
+                grant,
+                known,
+                reality.breadcrumb.is_some(),
+                // Whoever writes it in our place decides how it trusts.
+                prior
+                    .trust_policy_after
+                    .as_deref()
+                    .filter(|_| !settings.verify_trust),
+            ),
         };
         if known.is_some() && phase == Phase::NotStarted && reality.is_untouched() {
             response.state = Value::Null;

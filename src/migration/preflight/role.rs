@@ -9,6 +9,7 @@ use crate::migration::facts::{ROLE_ARN, RoleFacts, ServiceAccountFacts, wildcard
 use crate::migration::finding::{Code, Finding};
 use crate::policy::analysis::Reason;
 use crate::policy::arn::{ClusterArn, RoleArn};
+use crate::policy::check::deleted_principals;
 use crate::policy::grant::GrantError;
 use crate::policy::irsa::{Access, web_identity_trusts};
 use crate::policy::name::check_role_name;
@@ -239,6 +240,16 @@ fn pod_identity(
     );
     if granted.change.is_ours() {
         size(unit, role, document, &granted.document, &grant, findings);
+        if let Some(deleted) = list(deleted_principals(document).into_iter()) {
+            findings.push(Finding::new(
+                Code::TrustUncertain,
+                format!(
+                    "The trust policy of {} names principals that were deleted: {deleted}. IAM refuses to write it with them. Remove \
+                     them first.",
+                    role.arn
+                ),
+            ));
+        }
         let problems = check_trust_policy(&granted.document, &grant.pod());
         for problem in problems
             .iter()

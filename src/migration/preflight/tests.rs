@@ -20,7 +20,7 @@ use crate::migration::facts::{
 use crate::migration::finding::Weight;
 use crate::migration::roles::{RolePolicy, Target};
 use crate::policy::size::{document_size, trust_size};
-use crate::policy::{Document, Scope};
+use crate::policy::{ClusterArn, Document, Scope};
 
 const CLUSTER: &str = "arn:aws:eks:us-east-1:123456789012:cluster/demo";
 const ISSUER: &str = "oidc.eks.us-east-1.amazonaws.com/id/AAAA";

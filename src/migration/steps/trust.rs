@@ -10,21 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_iam::config::retry::RetryConfig;
-use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::aws::retry::human_duration;
 use crate::aws::{self, AwsError, AwsErrorKind, RoleInfo};
 use crate::framework::{Context, Diagnostic};
-use crate::policy::document::ParseError;
+use crate::policy::check::deleted_principals;
 use crate::policy::grant::GrantError;
 use crate::policy::irsa::Remaining;
 use crate::policy::size::{TRUST_QUOTA_DEFAULT, TRUST_QUOTA_MAX, document_size};
-use crate::policy::{Document, Grant, GrantChange, Subject, Verdict, analyze};
+use crate::policy::{Document, Grant, GrantChange, Granted, Scope, Subject, Verdict, analyze};
 use crate::provider::ProviderData;
 
 pub use settle::{RoleLocks, RoleState};
 
-use settle::{Decision, Failure, Settled, Store};
+use settle::{Decision, Failure, Settled, Store, Sure};
 
 const CHANGING: &str = "Changing trust policy of IAM role";
 const READING: &str = "Reading IAM role";
@@ -42,20 +42,19 @@ pub struct Granting {
     pub after: String,
     /// What changed. After a repetition that found everything done: `Covered`.
     pub change: GrantChange,
+    /// When it was written, for [`hold`]; `None` if nothing had to be done.
+    pub written: Option<Instant>,
 }
 
-impl Granting {
-    /// Whether the service account is trusted by a statement of ours, added now or earlier, which [`revoke`] may undo.
-    #[must_use]
-    pub fn ours(&self) -> bool {
-        is_ours(&self.change)
+impl From<Settled<GrantChange>> for Granting {
+    fn from(settled: Settled<GrantChange>) -> Self {
+        Self {
+            before: settled.before,
+            after: settled.after,
+            change: settled.told,
+            written: settled.written,
+        }
     }
-}
-
-/// Whether a service account is trusted by statements of ours only, added now or earlier.
-#[must_use]
-pub fn is_ours(change: &GrantChange) -> bool {
-    change.is_ours() || matches!(change, GrantChange::Covered { ours: true, .. })
 }
 
 /// What [`revoke`] or [`restore`] did.
@@ -82,73 +81,6 @@ pub struct Retiring {
     pub remaining: Vec<Remaining>,
 }
 
-/// What a plan shows of a trust policy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlannedTrust {
-    /// The document as it is, to the letter.
-    pub before: String,
-    /// The document as it will be; the same text if nothing changes.
-    pub after: String,
-    /// What adding EKS Pod Identity changes; `None` if it is not asked for.
-    pub change: Option<GrantChange>,
-    /// Statements that go on trusting the subject of IRSA after it is retired; empty if that is not asked for.
-    pub remaining: Vec<Remaining>,
-}
-
-impl PlannedTrust {
-    /// Whether the document will change.
-    #[must_use]
-    pub fn changes(&self) -> bool {
-        self.before != self.after
-    }
-}
-
-/// Why a trust policy cannot be planned.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-pub enum PlanError {
-    /// The role's trust policy is not a policy document.
-    #[error("the trust policy cannot be read")]
-    Unreadable(#[from] ParseError),
-    /// No statement can express what is asked for.
-    #[error("the trust that is asked for cannot be expressed")]
-    Grant(#[from] GrantError),
-}
-
-/// What a trust policy will be. Asks nobody.
-///
-/// # Errors
-/// The text is not a policy document, or the grant cannot be expressed.
-pub fn planned(
-    document_text: &str,
-    grant: Option<&Grant>,
-    retire: Option<&Subject>,
-) -> Result<PlannedTrust, PlanError> {
-    let document = Document::parse(document_text)?;
-    let mut next = document.clone();
-    let mut change = None;
-    if let Some(grant) = grant {
-        let granted = grant.add(&next)?;
-        next = granted.document;
-        change = Some(granted.change);
-    }
-    let mut remaining = Vec::new();
-    if let Some(subject) = retire {
-        let retired = subject.retire(&next);
-        next = retired.document;
-        remaining = retired.remaining;
-    }
-    Ok(PlannedTrust {
-        before: document_text.to_owned(),
-        after: if next == document {
-            document_text.to_owned()
-        } else {
-            next.to_json()
-        },
-        change,
-        remaining,
-    })
-}
-
 /// The role as IAM has it now; `None` if there is none.
 ///
 /// # Errors
@@ -170,7 +102,8 @@ pub async fn current(
         })
 }
 
-/// Makes a role trust EKS Pod Identity for a service account, unless it does already.
+/// Makes a role trust EKS Pod Identity for a service account, unless it does already. Statements of `former` grants, which
+/// are to go later, do not count.
 ///
 /// # Errors
 /// The role is gone, its trust policy cannot be read, the grant cannot be expressed, IAM refuses the document (size,
@@ -179,16 +112,64 @@ pub async fn grant(
     context: &Context<ProviderData>,
     role_name: &str,
     grant: &Grant,
+    former: &[Grant],
     timeout: Duration,
 ) -> Result<Granting, Diagnostic> {
-    let settled = settled(context, role_name, timeout, |document| {
-        let granted = grant.add(document).map_err(|error| {
+    let add = |document: &Document| grant.add_beside(former, document);
+    granted(context, role_name, grant, Sure::default(), timeout, add).await
+}
+
+/// As [`grant()`], once a write of it has stood for `apart` without others writing: to be called before pods come to depend
+/// on it. `written` is when an earlier call wrote it; the time since then counts.
+///
+/// # Errors
+/// As [`grant()`].
+pub async fn hold(
+    context: &Context<ProviderData>,
+    role_name: &str,
+    grant: &Grant,
+    former: &[Grant],
+    written: Option<Instant>,
+    apart: Duration,
+    timeout: Duration,
+) -> Result<Granting, Diagnostic> {
+    let sure = Sure { apart, written };
+    let add = |document: &Document| grant.add_beside(former, document);
+    granted(context, role_name, grant, sure, timeout, add).await
+}
+
+/// Takes the statements of former grants for the same service account away; `grant` is there afterwards.
+///
+/// # Errors
+/// As [`grant()`].
+pub async fn replace(
+    context: &Context<ProviderData>,
+    role_name: &str,
+    grant: &Grant,
+    former: &[Grant],
+    timeout: Duration,
+) -> Result<Granting, Diagnostic> {
+    let replace = |document: &Document| grant.replace(former, document);
+    granted(context, role_name, grant, Sure::default(), timeout, replace).await
+}
+
+async fn granted(
+    context: &Context<ProviderData>,
+    role_name: &str,
+    grant: &Grant,
+    sure: Sure,
+    timeout: Duration,
+    change: impl Fn(&Document) -> Result<Granted, GrantError> + Send + Sync,
+) -> Result<Granting, Diagnostic> {
+    settled(context, role_name, timeout, sure, |document| {
+        let granted = change(document).map_err(|error| {
             Diagnostic::error(CHANGING, format!("The role {role_name:?} is not changed: {error}.")).at("trust")
         })?;
-        let next = granted.change.is_ours().then_some(granted.document);
+        let next = (granted.document != *document).then_some(granted.document);
         Ok((next, granted.change))
     })
     .await
+    .map(Granting::from)
     .map_err(|failure| {
         describe(
             failure,
@@ -196,33 +177,33 @@ pub async fn grant(
             timeout,
             &format!(
                 "The trust policy of the IAM role {role_name:?} does not let EKS Pod Identity in for the service account \
-                 {:?} in the namespace {:?}, and that could not be changed.",
+                 {:?} in the namespace {:?} as it should, and that could not be changed.",
                 grant.service_account, grant.namespace
             ),
         )
-    })?;
-    Ok(Granting {
-        before: settled.before,
-        after: settled.after,
-        change: settled.told,
     })
 }
 
-/// Takes away what [`grant`] added for a service account, and nothing else. A role that is gone has nothing to take away.
+/// Takes away what [`grant()`] added for a service account, and nothing else. A role that is gone has nothing to take away.
 ///
-/// With a scope wider than the service account the statement serves others too: to be called only when none is left.
+/// With a scope wider than the service account a statement serves others too: it stays while `is_needed` says so, which is
+/// asked right before every write.
 ///
 /// # Errors
 /// As [`grant()`].
 pub async fn revoke(
     context: &Context<ProviderData>,
     role_name: &str,
-    grant: &Grant,
+    grants: &[Grant],
+    is_needed: &(dyn Fn() -> bool + Sync),
     timeout: Duration,
 ) -> Result<Reverting, Diagnostic> {
-    let settled = settled(context, role_name, timeout, |document| {
-        let (next, changed) = grant.remove(document);
-        Ok((changed.then_some(next), ()))
+    let settled = settled(context, role_name, timeout, Sure::default(), |document| {
+        let next = grants
+            .iter()
+            .filter(|grant| grant.scope == Scope::ServiceAccount || !is_needed())
+            .fold(document.clone(), |rest, grant| grant.remove(&rest).0);
+        Ok(((next != *document).then_some(next), ()))
     })
     .await;
     match settled {
@@ -233,9 +214,12 @@ pub async fn revoke(
             role_name,
             timeout,
             &format!(
-                "The statement for EKS Pod Identity of the service account {:?} in the namespace {:?} was not taken out of \
-                 the trust policy of the IAM role {role_name:?}. It is harmless without an association.",
-                grant.service_account, grant.namespace
+                "The statement for EKS Pod Identity{} was not taken out of the trust policy of the IAM role {role_name:?}. It \
+                 is harmless without an association.",
+                grants.first().map_or_else(String::new, |grant| format!(
+                    " of the service account {:?} in the namespace {:?}",
+                    grant.service_account, grant.namespace
+                ))
             ),
         )),
     }
@@ -256,7 +240,7 @@ pub async fn retire(
     grant: &Grant,
     timeout: Duration,
 ) -> Result<Retiring, Diagnostic> {
-    let settled = settled(context, role_name, timeout, |document| {
+    let settled = settled(context, role_name, timeout, Sure::default(), |document| {
         let retired = subject.retire(document);
         if retired.removed.is_empty() {
             return Ok((None, retired.remaining));
@@ -280,9 +264,9 @@ pub async fn retire(
         )
     })?;
     Ok(Retiring {
+        changed: settled.wrote(),
         before: settled.before,
         after: settled.after,
-        changed: settled.wrote,
         remaining: settled.told,
     })
 }
@@ -338,7 +322,7 @@ pub async fn restore(
             ),
         )
     })?;
-    let settled = settled(context, role_name, timeout, |document| {
+    let settled = settled(context, role_name, timeout, Sure::default(), |document| {
         let next = subject
             .is_missing(&saved, document, Some(audience))
             .then(|| subject.restore(&saved, document));
@@ -407,6 +391,7 @@ pub async fn verify(
                 before: text.clone(),
                 after: text,
                 change: granted.change.clone(),
+                written: None,
             });
         }
         let pause = aws::retry::Schedule::EVENTUAL_CONSISTENCY.jittered(count);
@@ -457,9 +442,9 @@ fn not_trusted(role_name: &str, grant: &Grant, document: &Document) -> Diagnosti
 impl<T> From<Settled<T>> for Reverting {
     fn from(settled: Settled<T>) -> Self {
         Self {
+            changed: settled.wrote(),
             before: settled.before,
             after: settled.after,
-            changed: settled.wrote,
         }
     }
 }
@@ -468,6 +453,7 @@ async fn settled<T: Send>(
     context: &Context<ProviderData>,
     role_name: &str,
     timeout: Duration,
+    sure: Sure,
     decide: impl Fn(&Document) -> Decision<T> + Send + Sync,
 ) -> Result<Settled<T>, Failure> {
     let store = Role {
@@ -475,7 +461,7 @@ async fn settled<T: Send>(
         name: role_name,
     };
     let lock = context.provider.role_locks().of(role_name);
-    let result = settle::settle(&store, &lock, &context.cancel, timeout, decide).await;
+    let result = settle::settle(&store, &lock, &context.cancel, timeout, sure, decide).await;
     if result.is_err() {
         // Whatever was read before may not be true any more.
         context.provider.forget_role(role_name);
@@ -583,7 +569,7 @@ fn advice(error: &AwsError, before: &Document, after: &Document) -> String {
             document_size(after)
         ),
         (Some("MalformedPolicyDocument"), _) => {
-            let orphans = orphans(before);
+            let orphans = deleted_principals(before);
             if orphans.is_empty() {
                 "What is there besides was left as it is; IAM checks the whole document anew whenever it is written.".to_owned()
             } else {
@@ -600,25 +586,6 @@ fn advice(error: &AwsError, before: &Document, after: &Document) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// Unique ids that stand where a deleted role or user was.
-fn orphans(document: &Document) -> Vec<String> {
-    let mut found = Vec::new();
-    for statement in document.statements() {
-        for value in statement
-            .principal()
-            .map(|principal| principal.of_type("AWS"))
-            .unwrap_or_default()
-        {
-            if (value.starts_with("AROA") || value.starts_with("AIDA"))
-                && !found.iter().any(|known| known == value)
-            {
-                found.push(value.to_owned());
-            }
-        }
-    }
-    found
 }
 
 #[cfg(test)]

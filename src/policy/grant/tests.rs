@@ -306,6 +306,78 @@ fn scopes() {
 }
 
 #[test]
+fn a_change_of_scope_or_session_tags_leaves_neither_a_gap_nor_a_statement_behind() {
+    let with = |scope, session_tags| Grant {
+        scope,
+        session_tags,
+        ..grant("payments", "api")
+    };
+    let web = grant("payments", "web");
+    let settings = [
+        (Scope::ServiceAccount, true),
+        (Scope::Cluster, true),
+        (Scope::Cluster, false),
+        (Scope::Account, true),
+        (Scope::None, false),
+    ];
+    for (from, to) in settings
+        .iter()
+        .flat_map(|from| settings.iter().map(move |to| (*from, *to)))
+    {
+        let (former, wanted) = (with(from.0, from.1), with(to.0, to.1));
+        let start = add(&web, &document(IRSA));
+        let before = former
+            .add_beside(std::slice::from_ref(&web), &start)
+            .unwrap()
+            .document;
+        let beside = wanted
+            .add_beside(std::slice::from_ref(&former), &before)
+            .unwrap();
+        for grant in [&former, &wanted] {
+            assert_eq!(
+                analyze(&beside.document, &grant.pod()),
+                Verdict::Works,
+                "{from:?} {to:?}"
+            );
+        }
+        let after = wanted
+            .replace(std::slice::from_ref(&former), &beside.document)
+            .unwrap();
+        assert!(!after.change.is_ours(), "{from:?} {to:?}: no gap");
+        assert_eq!(
+            analyze(&after.document, &wanted.pod()),
+            Verdict::Works,
+            "{from:?} {to:?}"
+        );
+        // Straight from the beginning it comes out the same.
+        let straight = wanted.add_beside(std::slice::from_ref(&web), &start);
+        assert!(
+            equivalent(&after.document, &straight.unwrap().document),
+            "{from:?} {to:?}: {}",
+            after.document.to_json()
+        );
+        assert_eq!(
+            wanted.scope_in(&after.document),
+            Some(to.0),
+            "{from:?} {to:?}"
+        );
+        // And nothing is left of either in the end.
+        let end = wanted.remove(&after.document).0;
+        assert!(
+            equivalent(&end, &start),
+            "{from:?} {to:?}: {}",
+            end.to_json()
+        );
+    }
+    assert_eq!(with(Scope::None, true).scope_in(&document(IRSA)), None);
+    assert!(
+        with(Scope::Cluster, false)
+            .narrowed()
+            .shares_statement(&web)
+    );
+}
+
+#[test]
 fn a_statement_of_ours_that_somebody_changed_is_theirs() {
     let api = grant("payments", "api");
     let before = add(&api, &document(IRSA));
@@ -417,6 +489,36 @@ proptest! {
             current = next;
         }
         prop_assert!(equivalent(&current, &document), "{}\n{}", current.to_json(), document.to_json());
+    }
+
+    #[test]
+    fn settings_change_without_a_gap(document in generate::document(), grants in grants()) {
+        let (wanted, former) = (&grants[0], &grants[1..]);
+        // All for the same pod, with other settings.
+        let former: Vec<Grant> = former
+            .iter()
+            .map(|former| Grant { scope: former.scope, session_tags: former.session_tags, ..wanted.clone() })
+            .collect();
+        let mut before = document.clone();
+        for grant in &former {
+            before = grant.add(&before).unwrap().document;
+        }
+        let beside = wanted.add_beside(&former, &before).unwrap();
+        let kept: Vec<_> = beside.document.statements().iter().filter(|statement| before.statements().contains(statement)).collect();
+        prop_assert_eq!(kept.len(), before.statements().len(), "nothing is taken away yet");
+        let again = wanted.add_beside(&former, &beside.document).unwrap();
+        prop_assert!(!again.change.is_ours(), "once more changes nothing");
+        let after = wanted.replace(&former, &beside.document).unwrap();
+        prop_assert!(!after.change.is_ours(), "the statement for the new settings is there already");
+        for action in [ASSUME_ROLE, TAG_SESSION] {
+            let pod = wanted.pod();
+            prop_assert_eq!(allows(&after.document, &Request { pod: &pod, caller: Caller::Service, action }), Tri::True);
+        }
+        prop_assert!(equivalent(&after.document, &wanted.replace(&former, &before).unwrap().document));
+        prop_assert_eq!(&wanted.replace(&former, &after.document).unwrap().document, &after.document);
+        // With everything taken away the document is what it was.
+        let rest = former.iter().chain([wanted]).fold(after.document, |rest, grant| grant.remove(&rest).0);
+        prop_assert!(equivalent(&rest, &document), "{}\n{}", rest.to_json(), document.to_json());
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub(super) fn holds(statement: &Statement, wanted: &Statement) -> bool {
         && wanted.conditions().iter().all(|wanted| {
             lines.iter().any(|line| {
                 line.operator == wanted.operator
-                    && line.key == wanted.key
+                    && line.key.eq_ignore_ascii_case(wanted.key)
                     && wanted
                         .values
                         .iter()
@@ -130,7 +130,10 @@ pub(super) fn put_back(statement: &mut Statement, wanted: &Statement, issuer: &O
                 && let Some(condition) = object_or_new(statement.members_mut(), "Condition")
                 && let Some(lines) = object_or_new(condition, operator)
             {
-                add(lines, key, values);
+                // Condition keys are compared without regard to case, and two that differ in nothing else are refused.
+                let known = lines.keys().find(|known| known.eq_ignore_ascii_case(key));
+                let key = known.unwrap_or(key).clone();
+                add(lines, &key, values);
             }
         }
     }

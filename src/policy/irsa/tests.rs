@@ -566,6 +566,36 @@ fn inventory() {
     );
 }
 
+#[test]
+fn keys_in_another_case_are_the_same_keys() {
+    let values = r#"["system:serviceaccount:payments:api","system:serviceaccount:payments:web"]"#;
+    let policy = |key: &str, values: &str| {
+        let statement = statement(
+            &[A],
+            &format!(r#"{{"StringEquals":{{"{A}:{key}":{values}}}}}"#),
+        );
+        Document::parse(&format!(
+            r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#
+        ))
+        .unwrap()
+    };
+    let api = subject("payments", "api");
+    let before = policy("sub", values);
+    // Whoever wrote it anew spells the key in another way.
+    let now = policy("Sub", r#""system:serviceaccount:payments:web""#);
+    let restored = api.restore(&before, &now);
+    assert_eq!(
+        restored.statements()[0].conditions().len(),
+        1,
+        "{}",
+        restored.to_json()
+    );
+    assert!(equivalent(&restored, &before), "{}", restored.to_json());
+    assert_eq!(api.restore(&before, &restored), restored);
+    let there = policy("Sub", values);
+    assert_eq!(api.restore(&before, &there), there);
+}
+
 fn probes() -> Vec<(Subject, &'static str)> {
     let mut probes = Vec::new();
     for issuer in [A, B, GITHUB] {

@@ -16,7 +16,7 @@ use crate::migration::steps::rollout::{self, Rollout, Target};
 use crate::migration::steps::service_account::Breadcrumb;
 use crate::migration::steps::{service_account, trust};
 use crate::policy::irsa::Access;
-use crate::policy::{RoleArn, Scope, equivalent_arns};
+use crate::policy::{Grant, RoleArn, Scope, equivalent_arns};
 use crate::provider::ProviderData;
 
 use super::ROLLING_BACK;
@@ -138,18 +138,15 @@ pub(super) async fn roll_back(
     Box::pin(rollback.delete_association(timeout)).await?;
     Box::pin(rollback.prove()).await?;
     Box::pin(rollback.restart(diagnostics)).await?;
-    Box::pin(rollback.revoke_trust(diagnostics)).await?;
-    // An apply that was to change the role may have been stopped half-way.
-    Box::pin(former::revoke(
-        context,
-        &unit,
-        prior.cluster_arn.as_deref().unwrap_or_default(),
-        prior.role_arn.as_deref().unwrap_or_default(),
-        &mut planned_private.clone(),
-        diagnostics,
-    ))
-    .await;
-    Ok(())
+    context.provider.migrations().leave(
+        &rollback
+            .reality
+            .role_info()
+            .map(|role| role.name.clone())
+            .unwrap_or_default(),
+        &id,
+    );
+    Box::pin(rollback.revoke_trust(planned_private, diagnostics)).await
 }
 
 struct Rollback<'a> {
@@ -411,10 +408,14 @@ impl Rollback<'_> {
         Ok(())
     }
 
-    /// Takes our statement away, last of all.
-    async fn revoke_trust(&self, diagnostics: &mut Diagnostics) -> Result<(), Diagnostic> {
-        let (Some(role), Some(grant)) = (
-            self.reality.role_info(),
+    /// Takes our statements away, last of all.
+    async fn revoke_trust(
+        &self,
+        private: &Private,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), Diagnostic> {
+        let (Some(role_arn), Some(grant)) = (
+            self.reality.role.arn(),
             prior_grant(self.context, self.prior, &self.reality.unit),
         ) else {
             return Ok(());
@@ -422,16 +423,35 @@ impl Rollback<'_> {
         if verifies_trust(self.prior) {
             return Ok(());
         }
-        if let Some(why) = revoke(self.context, &self.reality.unit, &role.name, &grant).await? {
-            diagnostics.warning(
-                "Trust in EKS Pod Identity stays",
-                format!(
-                    "The statement of the scope {:?} in the trust policy of {} is left, because {why}. Remove it by hand once \
-                     nothing needs it.",
-                    grant.scope.as_str(),
-                    role.arn
-                ),
-            );
+        // Those of former settings, too, which an update did not get to.
+        let mut roles: Vec<(String, Vec<Grant>)> =
+            vec![(role_arn.to_owned(), vec![grant.narrowed(), grant.clone()])];
+        for former in former::all(private) {
+            let known = roles
+                .iter_mut()
+                .find(|(arn, _)| equivalent_arns(arn, &former.role_arn));
+            match known {
+                Some((_, grants)) => grants.push(former.grant(&grant)),
+                None => {
+                    let grants = vec![grant.narrowed(), former.grant(&grant)];
+                    roles.push((former.role_arn, grants));
+                }
+            }
+        }
+        for (role_arn, grants) in roles {
+            let Ok(role) = RoleArn::parse(&role_arn) else {
+                continue;
+            };
+            if let Some(why) = revoke(self.context, &self.reality.unit, &role.name, &grants).await?
+            {
+                diagnostics.warning(
+                    "Trust in EKS Pod Identity stays",
+                    format!(
+                        "A statement of a wider scope than the service account in the trust policy of {role_arn} is left, because \
+                         {why}. Remove it by hand once nothing needs it."
+                    ),
+                );
+            }
         }
         Ok(())
     }
@@ -499,9 +519,12 @@ async fn without_cluster(
         .read_role(&context.cancel, &role.name)
         .await
     {
-        Ok(Some(_)) => trust::revoke(context, &role.name, &grant, TRUST_TIMEOUT)
-            .await
-            .map(drop),
+        Ok(Some(_)) => {
+            let grants = [grant.narrowed(), grant];
+            trust::revoke(context, &role.name, &grants, &|| false, TRUST_TIMEOUT)
+                .await
+                .map(drop)
+        }
         Ok(None) => Ok(()),
         Err(error) if error.kind() == AwsErrorKind::Cancelled => {
             Err(error.into_diagnostic(ROLLING_BACK, "The trust policy was not looked at.", RETRY))

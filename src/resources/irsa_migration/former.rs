@@ -1,18 +1,16 @@
-//! Roles whose trust policies a migration may have a statement in besides the one of its present role: kept in private state
-//! from before the statement for another role is added until the one that is not needed is taken away, so that an apply
-//! that stops in between forgets neither.
+//! Statements that a migration may have in trust policies besides the one of its present role, scope and session tags: kept in
+//! private state from before the statement for other settings is added until the one that is not needed is taken away, so
+//! that an apply that stops in between forgets neither.
 
 use serde_json::{Value as Json, json};
 
-use crate::framework::diagnostic::Diagnostics;
+use crate::framework::Private;
 use crate::framework::model::Attr;
-use crate::framework::{Context, Private};
-use crate::policy::{ClusterArn, Grant, RoleArn, Scope, equivalent_arns};
-use crate::provider::ProviderData;
+use crate::policy::{Grant, Scope, equivalent_arns};
 
 use super::ours;
 use super::schema::Migration;
-use super::unit::{Unit, scope_of};
+use super::unit::scope_of;
 
 /// Key of private state: what trust was given to roles other than the present one, or is about to be.
 const FORMER: &str = "former_trust";
@@ -34,26 +32,25 @@ impl Former {
         Some(Self {
             role_arn: migration.role_arn.known()?.clone(),
             scope: scope_of(migration),
-            session_tags: migration.disable_session_tags != Attr::Known(true),
+            session_tags: migration.disable_session_tags != Attr::Known(true)
+                && !migration.policy.is_known(),
         })
     }
 
-    fn is_for(&self, role_arn: &str) -> bool {
-        equivalent_arns(&self.role_arn, role_arn)
+    /// Whether both are one statement of one role.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        equivalent_arns(&self.role_arn, &other.role_arn)
+            && self.scope == other.scope
+            && (self.session_tags == other.session_tags || self.scope != Scope::Cluster)
     }
 
-    fn grant(
-        &self,
-        context: &Context<ProviderData>,
-        cluster_arn: &str,
-        unit: &Unit,
-    ) -> Option<Grant> {
-        let arn = ClusterArn::parse(cluster_arn).ok()?;
-        let mut grant = Grant::new(arn, &unit.namespace, &unit.service_account);
-        grant.scope = self.scope;
-        grant.session_tags = self.session_tags;
-        grant.service_principal = context.provider.service_principal().into_known()?;
-        Some(grant)
+    /// The grant, for the service account of another one.
+    pub(super) fn grant(&self, like: &Grant) -> Grant {
+        Grant {
+            scope: self.scope,
+            session_tags: self.session_tags,
+            ..like.clone()
+        }
     }
 
     fn to_json(&self) -> Json {
@@ -74,7 +71,7 @@ impl Former {
 }
 
 /// What is remembered.
-fn all(private: &Private) -> Vec<Former> {
+pub(super) fn all(private: &Private) -> Vec<Former> {
     private
         .get(FORMER)
         .and_then(Json::as_array)
@@ -84,7 +81,8 @@ fn all(private: &Private) -> Vec<Former> {
         .collect()
 }
 
-fn set(private: &mut Private, all: &[Former]) {
+/// Replaces what is remembered.
+pub(super) fn set(private: &mut Private, all: &[Former]) {
     if all.is_empty() {
         private.remove(FORMER);
     } else {
@@ -101,54 +99,21 @@ pub(super) fn remember(private: &mut Private, former: Former) {
     }
 }
 
-/// Whether anything is remembered of a role other than this one.
-pub(super) fn is_pending(private: &Private, role_arn: Option<&str>) -> bool {
+/// Whether anything is remembered but the present one.
+pub(super) fn is_pending(private: &Private, present: Option<&Former>) -> bool {
     all(private)
         .iter()
-        .any(|former| !role_arn.is_some_and(|arn| former.is_for(arn)))
+        .any(|former| !present.is_some_and(|present| former.is_same(present)))
 }
 
-/// Takes away what is remembered of roles other than this one, and forgets it, unless that was interrupted. What could not
-/// be taken away is a warning.
-pub(super) async fn revoke(
-    context: &Context<ProviderData>,
-    unit: &Unit,
-    cluster_arn: &str,
-    role_arn: &str,
-    private: &mut Private,
-    diagnostics: &mut Diagnostics,
-) {
-    let mut kept = Vec::new();
-    for former in all(private) {
-        if former.is_for(role_arn) {
-            continue;
-        }
-        let (Ok(role), Some(grant)) = (
-            RoleArn::parse(&former.role_arn),
-            former.grant(context, cluster_arn, unit),
-        ) else {
-            continue;
-        };
-        let why = match ours::revoke(context, unit, &role.name, &grant).await {
-            Ok(why) => why,
-            Err(diagnostic) => {
-                if context.cancel.is_cancelled() {
-                    kept.push(former.clone());
-                }
-                Some(diagnostic.detail)
-            }
-        };
-        if let Some(why) = why {
-            diagnostics.warning(
-                "Trust of the former role stays",
-                format!(
-                    "The statement for EKS Pod Identity was not taken from {}: {why}",
-                    former.role_arn
-                ),
-            );
-        }
-    }
-    set(private, &kept);
+/// What is remembered of a role, but for the statement of the present grant.
+pub(super) fn on(private: &Private, role_arn: &str, present: &Grant) -> Vec<Grant> {
+    all(private)
+        .iter()
+        .filter(|former| equivalent_arns(&former.role_arn, role_arn))
+        .map(|former| former.grant(present))
+        .filter(|grant| !grant.shares_statement(present))
+        .collect()
 }
 
 #[cfg(test)]
@@ -171,12 +136,42 @@ mod tests {
             remember(&mut private, former(role));
         }
         assert_eq!(all(&private), [former("a"), former("b")]);
-        assert!(is_pending(&private, Some(&former("a").role_arn)));
+        assert!(is_pending(&private, Some(&former("a"))));
         assert!(is_pending(&private, None));
         set(&mut private, &[former("a")]);
-        assert!(!is_pending(&private, Some(&former("a").role_arn)));
+        assert!(!is_pending(&private, Some(&former("a"))));
         set(&mut private, &[]);
         assert_eq!(private, Private::default());
+    }
+
+    #[test]
+    fn other_scopes_and_session_tags_of_one_role_are_others() {
+        let cluster =
+            crate::policy::ClusterArn::parse("arn:aws:eks:us-east-1:123456789012:cluster/demo")
+                .unwrap();
+        let with = |scope, session_tags| Former {
+            scope,
+            session_tags,
+            ..former("a")
+        };
+        let wide = with(Scope::Cluster, true);
+        let narrow = with(Scope::ServiceAccount, true);
+        assert!(!wide.is_same(&narrow) && !wide.is_same(&with(Scope::Cluster, false)));
+        assert!(narrow.is_same(&with(Scope::ServiceAccount, false)));
+        assert!(!wide.is_same(&former("b")) && wide.is_same(&former("a")));
+
+        let mut private = Private::default();
+        for former in [former("b"), wide.clone(), narrow.clone()] {
+            remember(&mut private, former);
+        }
+        assert!(is_pending(&private, Some(&wide)));
+        let present = wide.grant(&Grant::new(cluster, "payments", "api"));
+        assert_eq!(
+            on(&private, &wide.role_arn, &present),
+            [narrow.grant(&present)],
+            "but for the present one"
+        );
+        assert_eq!(on(&private, &former("c").role_arn, &present), []);
     }
 
     #[test]

@@ -35,6 +35,8 @@ use super::unit::{Unit, is_local, propagation, rollout_times, same_arn};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+/// How long a statement must have stood at most before pods come to depend on it.
+const APART_MOST: Duration = Duration::from_secs(30);
 /// How long EKS may take to see a role and its trust policy.
 const ROLE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 /// How often pods that are not well get another look at the end of the soak.
@@ -67,6 +69,8 @@ struct Work {
     reality: Reality,
     api: std::sync::Arc<ClusterApi>,
     grant: Grant,
+    /// When this run wrote the statement of the grant last.
+    granted: Option<Instant>,
     role_name: String,
     target: Phase,
 }
@@ -102,6 +106,8 @@ impl Run<'_> {
         Box::pin(self.trust(&mut work, &mut now)).await?;
         Box::pin(self.association(&mut work, &mut now)).await?;
         Box::pin(self.injection(&work, &mut now)).await?;
+        // From here on pods depend on it.
+        Box::pin(self.hold_trust(&mut work, &mut now)).await?;
         Box::pin(self.rollout(&work, &mut now)).await?;
         Box::pin(self.verify(&mut work, &mut now)).await?;
         if work.target == Phase::Retired && !self.has_retired() {
@@ -109,7 +115,7 @@ impl Run<'_> {
             Box::pin(self.prove_again(&mut work, &mut now)).await?;
             Box::pin(self.retire(&work, &mut now)).await?;
         }
-        Box::pin(self.old_role(&work)).await;
+        Box::pin(self.old_role(&work, &mut now)).await;
         self.finish(&work, now)
     }
 
@@ -145,8 +151,20 @@ impl Run<'_> {
                 now.trust_policy_after = Attr::Known(role.assume_role_policy.clone());
             }
         } else {
-            let granting =
-                trust::grant(context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
+            // Others must not take away what this one finds there already.
+            context
+                .provider
+                .migrations()
+                .rely(&work.role_name, &work.unit.id());
+            let former = self.former(work);
+            let granting = trust::grant(
+                context,
+                &work.role_name,
+                &work.grant,
+                &former,
+                TRUST_TIMEOUT,
+            )
+            .await?;
             if let GrantChange::Added { sid } | GrantChange::Merged { sid } = &granting.change {
                 tracing::info!(
                     role = work.role_name,
@@ -154,10 +172,42 @@ impl Run<'_> {
                     "trust in EKS Pod Identity added"
                 );
             }
+            work.granted = granting.written;
             now.trust_policy_after = Attr::Known(granting.after);
         }
         let reached = self.reached(Phase::TrustAdded);
         self.save(now, reached);
+        Ok(())
+    }
+
+    /// Grants of former settings on the same role.
+    fn former(&self, work: &Work) -> Vec<Grant> {
+        let role_arn = work.reality.role.arn().unwrap_or_default();
+        former::on(self.private, role_arn, &work.grant)
+    }
+
+    /// Sees that the trust is still there, and adds it again if it is not: another process may have based its own write on
+    /// what was there before.
+    async fn hold_trust(&mut self, work: &mut Work, now: &mut Migration) -> Result<(), Diagnostic> {
+        let context = self.context;
+        if work.settings.verify_trust {
+            trust::verify(context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
+            return Ok(());
+        }
+        let propagation = propagation(&self.plan);
+        let apart = propagation.interval * propagation.consecutive;
+        let granting = trust::hold(
+            context,
+            &work.role_name,
+            &work.grant,
+            &self.former(work),
+            work.granted,
+            apart.min(APART_MOST),
+            TRUST_TIMEOUT,
+        )
+        .await?;
+        work.granted = granting.written.or(work.granted);
+        now.trust_policy_after = Attr::Known(granting.after);
         Ok(())
     }
 
@@ -251,7 +301,7 @@ impl Run<'_> {
             (None, _) => None,
         };
         if let Some(former) = former
-            && !equivalent_arns(&former.role_arn, &next.role_arn)
+            && !former.is_same(&next)
         {
             former::remember(self.private, former);
             former::remember(self.private, next);

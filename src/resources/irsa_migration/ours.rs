@@ -8,10 +8,12 @@ use crate::framework::Context;
 use crate::framework::diagnostic::Diagnostic;
 use crate::framework::model::Attr;
 use crate::kubernetes::ClusterApi;
-use crate::migration::facts::{AUDIENCE, ServiceAccountFacts};
+use crate::migration::facts::{AUDIENCE, ServiceAccountFacts, Settings};
 use crate::migration::phase::Phase;
 use crate::migration::steps::{association, service_account, trust};
-use crate::policy::{ClusterArn, Document, Grant, RoleArn, Scope, equivalent_arns};
+use crate::policy::{
+    Document, Grant, OidcIssuer, RoleArn, Scope, Subject, equivalent_arns, equivalent_json,
+};
 use crate::provider::ProviderData;
 
 use super::ROLLING_BACK;
@@ -178,45 +180,150 @@ pub(super) fn prior_grant(
     prior: &Migration,
     unit: &Unit,
 ) -> Option<Grant> {
-    let arn = ClusterArn::parse(prior.cluster_arn.as_deref()?).ok()?;
-    let mut grant = Grant::new(arn, &unit.namespace, &unit.service_account);
-    grant.scope = scope_of(prior);
-    grant.session_tags = prior.disable_session_tags != Attr::Known(true);
-    grant.service_principal = context.provider.service_principal().into_known()?;
-    Some(grant)
+    let settings = Settings {
+        scope: scope_of(prior),
+        disable_session_tags: prior.disable_session_tags == Attr::Known(true),
+        policy: prior.policy.known().cloned(),
+        service_principal: Some(context.provider.service_principal().into_known()?),
+        ..Settings::default()
+    };
+    settings.grant(
+        prior.cluster_arn.as_deref()?,
+        &unit.namespace,
+        &unit.service_account,
+    )
 }
 
-/// Takes our statement from a role, or says why it has to stay: one of a wider scope serves other service accounts too.
+/// What an import can tell of the configuration: the scope of our statement, and what of IRSA was retired. What cannot be told
+/// keeps its default.
+pub(super) fn infer(context: &Context<ProviderData>, reality: &Reality, state: &mut Migration) {
+    let scope = reality
+        .trust()
+        .zip(prior_grant(context, state, &reality.unit))
+        .and_then(|(document, grant)| grant.scope_in(&document));
+    if let (Some(scope), Attr::Known(trust)) = (scope, &mut state.trust) {
+        trust.scope = scope.as_str().into();
+    }
+    if let (Some(noted), Attr::Known(retire)) = (&reality.breadcrumb, &mut state.retire) {
+        retire.annotation = Attr::Known(!noted.annotations.is_empty());
+        retire.trust = Attr::Known(noted.trust_policy.is_some());
+    }
+}
+
+/// What the trust policy will be after a change of a migration, from what the state says it is; `None` if that cannot be told
+/// without asking.
+pub(super) fn planned_trust(
+    context: &Context<ProviderData>,
+    prior: &Migration,
+    planned: &Migration,
+    settings: &Settings,
+    restores: bool,
+    retires: bool,
+) -> Option<String> {
+    let unit = Unit::of(planned)?;
+    let text = prior.trust_policy_after.as_deref()?;
+    let document = Document::parse(text).ok()?;
+    let grant = settings.grant(
+        prior.cluster_arn.as_deref()?,
+        &unit.namespace,
+        &unit.service_account,
+    )?;
+    let mut result = if settings.verify_trust {
+        if grant.add(&document).ok()?.change.is_ours() {
+            return None;
+        }
+        document
+    } else {
+        let former = prior_grant(context, prior, &unit)
+            .filter(|former| !verifies_trust(prior) && !former.shares_statement(&grant));
+        let former: Vec<Grant> = former.into_iter().collect();
+        let granted = grant.add_beside(&former, &document).ok()?.document;
+        match former.first().map(|former| former.scope) {
+            Some(Scope::ServiceAccount) => grant.replace(&former, &granted).ok()?.document,
+            // Whether others use it is found out when it is applied.
+            Some(Scope::Cluster) if former[0].remove(&granted).1 => return None,
+            _ => granted,
+        }
+    };
+    let subject = subject(prior)?;
+    if restores && retires_trust(prior) && !settings.retire_trust && !settings.verify_trust {
+        let before = Document::parse(prior.trust_policy_before.as_deref()?).ok()?;
+        if subject.is_missing(&before, &result, None) {
+            result = subject.restore(&before, &result);
+        }
+    }
+    if retires {
+        result = subject.retire(&result).document;
+    }
+    let json = result.to_json();
+    Some(if equivalent_json(&json, text) {
+        text.to_owned()
+    } else {
+        json
+    })
+}
+
+/// The service account as IRSA knows it, by what a plan or state says.
+pub(super) fn subject(migration: &Migration) -> Option<Subject> {
+    Some(Subject {
+        issuer: OidcIssuer::parse(migration.issuer.as_deref()?).ok()?,
+        namespace: migration.namespace.known()?.clone(),
+        service_account: migration.service_account.known()?.clone(),
+    })
+}
+
+/// Takes statements of ours from a role. Returns why some stay, if any do: one of a wider scope serves other service
+/// accounts too.
 pub(super) async fn revoke(
     context: &Context<ProviderData>,
     unit: &Unit,
     role_name: &str,
-    grant: &Grant,
+    grants: &[Grant],
 ) -> Result<Option<String>, Diagnostic> {
-    match grant.scope {
-        Scope::ServiceAccount => {}
-        Scope::Account | Scope::None => {
-            return Ok(Some("other clusters of the account may use it".to_owned()));
-        }
-        Scope::Cluster => {
-            let user = other_user(context, unit, role_name)
-                .await
-                .map_err(|error| {
-                    error.into_diagnostic(
+    let (grants, why) = removable(context, unit, role_name, grants).await?;
+    if grants.is_empty() {
+        return Ok(why);
+    }
+    let (this_run, id) = (context.provider.migrations(), unit.id());
+    let needed = || this_run.another_relies(role_name, &id);
+    trust::revoke(context, role_name, &grants, &needed, TRUST_TIMEOUT).await?;
+    let wide = grants.iter().any(|grant| grant.scope == Scope::Cluster);
+    Ok(why.or_else(|| {
+        (wide && needed()).then(|| "another service account is being migrated to it".to_owned())
+    }))
+}
+
+/// The statements that nobody else needs, and why the others stay.
+pub(super) async fn removable(
+    context: &Context<ProviderData>,
+    unit: &Unit,
+    role_name: &str,
+    grants: &[Grant],
+) -> Result<(Vec<Grant>, Option<String>), Diagnostic> {
+    let mut why = None;
+    let mut removable = Vec::new();
+    for grant in grants {
+        match grant.scope {
+            Scope::ServiceAccount => removable.push(grant.clone()),
+            Scope::Account | Scope::None => {
+                why = Some("other clusters of the account may use it".to_owned());
+            }
+            Scope::Cluster => match other_user(context, unit, role_name).await {
+                Ok(None) => removable.push(grant.clone()),
+                Ok(Some(user)) => {
+                    why = Some(format!("the service account {user} uses the role too"));
+                }
+                Err(error) => {
+                    return Err(error.into_diagnostic(
                         ROLLING_BACK,
                         "Whether other associations use the role could not be found out.",
                         "Run again to continue.",
-                    )
-                })?;
-            if let Some(user) = user {
-                return Ok(Some(format!(
-                    "the service account {user} uses the role too"
-                )));
-            }
+                    ));
+                }
+            },
         }
     }
-    trust::revoke(context, role_name, grant, TRUST_TIMEOUT).await?;
-    Ok(None)
+    Ok((removable, why))
 }
 
 /// Another service account of the cluster with an association with the role.

@@ -20,15 +20,13 @@ use crate::framework::{Context, Private};
 use crate::migration::facts::{PodCredentials, Restart, RoleFacts, Settings};
 use crate::migration::finding::{Code, Finding, Weight};
 use crate::migration::phase::Phase;
-use crate::policy::{
-    ClusterArn, Document, Grant, GrantChange, OidcIssuer, Subject, equivalent_arns, equivalent_json,
-};
+use crate::policy::{Document, Subject, equivalent_arns};
 use crate::provider::ProviderData;
 
 use super::PLANNING;
-use super::former;
+use super::former::{self, Former};
 use super::forward::{blind_at_apply, same_but_for_migrations};
-use super::ours::original_trust;
+use super::ours::{original_trust, planned_trust, subject};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
 use super::unit::{
@@ -304,13 +302,10 @@ fn fill(
     let changed_in_this_run = reality
         .role_info()
         .is_some_and(|role| provider.planned_trusts().of(&role.name).is_some());
-    let principal = provider.service_principal();
-    let (Some(document), Some(principal), false) =
-        (reality.trust(), principal.as_deref(), changed_in_this_run)
-    else {
+    let (Some(document), false) = (reality.trust(), changed_in_this_run) else {
         return;
     };
-    let Some(grant) = reality.grant(settings, principal) else {
+    let Some(grant) = reality.grant(settings) else {
         return;
     };
     let text = reality
@@ -412,6 +407,8 @@ pub(super) async fn update(
     let retires_more =
         phase == Phase::Retired && (base != Phase::Retired || prior.retire != planned.retire);
     let restores = base == Phase::Retired && prior.retire != planned.retire;
+    let stopped_retiring =
+        base != Phase::Retired && retires_trust(&prior) && !settings.retire_trust;
     planned.phase = phase.as_str().into();
     if role_changes && base == Phase::Retired && retires_trust(&prior) {
         response.diagnostics.attribute_error(
@@ -468,8 +465,16 @@ pub(super) async fn update(
     if role_changes {
         planned.trust_policy_before = Attr::Unknown;
         planned.trust_policy_after = Attr::Unknown;
-    } else if phase != base || cuts_over || retires_more || restores {
-        planned.trust_policy_after = trust_after(
+    } else if stopped_retiring
+        || (!settings.verify_trust
+            && former::is_pending(&request.prior_private, Former::of(&planned).as_ref()))
+    {
+        // Whether an apply that was stopped has retired it already, the service account knows, and whether it took its statement
+        // from former settings, the role.
+        planned.trust_policy_after = Attr::Unknown;
+    } else if phase != base || cuts_over || prior.trust != planned.trust || retires_more || restores
+    {
+        let after = planned_trust(
             context,
             &prior,
             &planned,
@@ -477,9 +482,7 @@ pub(super) async fn update(
             restores,
             retires_more && settings.retire_trust,
         );
-    } else if former::is_pending(&request.prior_private, planned.role_arn.as_deref()) {
-        // An apply that changed the role was stopped before it took its statement from the former one.
-        planned.trust_policy_after = Attr::Unknown;
+        planned.trust_policy_after = after.map_or(Attr::Unknown, Attr::Known);
     }
     response.planned_state = planned.into_value();
     Ok(())
@@ -515,64 +518,6 @@ async fn against_cut_over(
         Err(Blind::Failed(diagnostic)) => response.diagnostics.push(diagnostic),
         Err(blind) => response.diagnostics.push(not_seen(&unit, &blind)),
     }
-}
-
-/// What the trust policy will be, from what it is; unknown if that cannot be told without asking.
-fn trust_after(
-    context: &Context<ProviderData>,
-    prior: &Migration,
-    planned: &Migration,
-    settings: &Settings,
-    restores: bool,
-    retires: bool,
-) -> Attr<String> {
-    let computed = || {
-        let unit = unit_of(planned).ok()?;
-        let text = prior.trust_policy_after.as_deref()?;
-        let document = Document::parse(text).ok()?;
-        let principal = context.provider.service_principal().into_known()?;
-        let arn = ClusterArn::parse(prior.cluster_arn.as_deref()?).ok()?;
-        let mut grant = Grant::new(arn, &unit.namespace, &unit.service_account);
-        grant.scope = settings.scope;
-        grant.session_tags = !settings.disable_session_tags;
-        grant.service_principal = principal;
-        let granted = if settings.verify_trust {
-            let covered = matches!(
-                grant.add(&document).ok()?.change,
-                GrantChange::Covered { .. }
-            );
-            covered.then(|| document.clone())?
-        } else {
-            grant.add(&document).ok()?.document
-        };
-        let subject = subject(prior)?;
-        let mut result = granted;
-        if restores && retires_trust(prior) && !settings.retire_trust && !settings.verify_trust {
-            let before = Document::parse(prior.trust_policy_before.as_deref()?).ok()?;
-            if subject.is_missing(&before, &result, None) {
-                result = subject.restore(&before, &result);
-            }
-        }
-        if retires {
-            result = subject.retire(&result).document;
-        }
-        let json = result.to_json();
-        Some(if equivalent_json(&json, text) {
-            text.to_owned()
-        } else {
-            json
-        })
-    };
-    computed().map_or(Attr::Unknown, Attr::Known)
-}
-
-/// The service account as IRSA knows it, by what a plan or state says.
-fn subject(migration: &Migration) -> Option<Subject> {
-    Some(Subject {
-        issuer: OidcIssuer::parse(migration.issuer.as_deref()?).ok()?,
-        namespace: migration.namespace.known()?.clone(),
-        service_account: migration.service_account.known()?.clone(),
-    })
 }
 
 fn unit_of(migration: &Migration) -> Result<Unit, Diagnostic> {

@@ -18,9 +18,7 @@ use crate::migration::roles::{RolePolicies, TargetRole};
 use crate::migration::steps::service_account::Breadcrumb;
 use crate::migration::steps::{association, service_account};
 use crate::migration::{gather, roles};
-use crate::policy::{
-    ClusterArn, Document, Grant, OidcIssuer, Subject, Verdict, analyze, web_identity_trusts,
-};
+use crate::policy::{Document, Grant, OidcIssuer, Subject, Verdict, analyze, web_identity_trusts};
 use crate::provider::ProviderData;
 
 use super::unit::Unit;
@@ -186,13 +184,12 @@ impl Reality {
     }
 
     /// Trust in Pod Identity for this service account.
-    pub(super) fn grant(&self, settings: &Settings, principal: &str) -> Option<Grant> {
-        let arn = ClusterArn::parse(&self.cluster.cluster.arn).ok()?;
-        let mut grant = Grant::new(arn, &self.unit.namespace, &self.unit.service_account);
-        grant.scope = settings.scope;
-        grant.session_tags = !settings.disable_session_tags;
-        grant.service_principal = principal.to_owned();
-        Some(grant)
+    pub(super) fn grant(&self, settings: &Settings) -> Option<Grant> {
+        settings.grant(
+            &self.cluster.cluster.arn,
+            &self.unit.namespace,
+            &self.unit.service_account,
+        )
     }
 
     /// This service account as IRSA knows it.
@@ -354,8 +351,25 @@ impl Reality {
 
     /// How far the migration is, as far as reality tells. `known` is what the state says: that new pods were proven to
     /// get Pod Identity can only be seen by trying, and that everything was restarted only by having done so.
-    pub(super) fn phase(&self, grant: &Grant, known: Option<Phase>, retired: bool) -> Phase {
-        let trusted = self.trusts(grant);
+    /// Whether trust was lost, `trust_policy` saying what was there before, is told from that: a statement that nobody can
+    /// judge but AWS does not make up for ours.
+    pub(super) fn phase(
+        &self,
+        grant: &Grant,
+        known: Option<Phase>,
+        retired: bool,
+        trust_policy: Option<&str>,
+    ) -> Phase {
+        let covers = |document: &Document| {
+            grant
+                .add(document)
+                .is_ok_and(|granted| !granted.change.is_ours())
+        };
+        let lost = trust_policy
+            .and_then(|text| Document::parse(text).ok())
+            .is_some_and(|before| covers(&before))
+            && self.trust().is_some_and(|document| !covers(&document));
+        let trusted = self.trusts(grant) && !lost;
         // An add-on that took the association over manages it from then on. That is told; there is nothing to catch up with.
         let taken_over = self
             .association

@@ -384,7 +384,8 @@ fn trust() -> Attribute {
                 "scope",
                 format!(
                     "For whom a statement is that has to be added: `{}`. A statement that is there already and covers the \
-                     service account is left as it is. Default: `service_account`, as narrow as IRSA is.",
+                     service account is left as it is. Once another scope is in use, the statement of the former one is removed, unless \
+                     other service accounts need it. Default: `service_account`, as narrow as IRSA is.",
                     scopes.join("`, `")
                 ),
             )

@@ -274,3 +274,14 @@ fn what_other_migrations_do_to_a_role_is_no_move() {
         );
     }
 }
+
+#[test]
+fn who_relies_on_a_role_is_known_in_this_run() {
+    let run = super::ThisRun::default();
+    assert!(!run.another_relies("payments", "a"));
+    run.rely("payments", "a");
+    assert!(!run.another_relies("Payments", "a"));
+    assert!(run.another_relies("Payments", "b"));
+    run.leave("PAYMENTS", "a");
+    assert!(!run.another_relies("payments", "b"));
+}

@@ -12,6 +12,8 @@ use crate::aws::RoleInfo;
 pub struct ThisRun {
     seen: Mutex<HashMap<String, Arc<RoleInfo>>>,
     migrated: Mutex<HashSet<String>>,
+    /// By role name, the units that rely on a statement of it.
+    relying: Mutex<HashMap<String, HashSet<String>>>,
     units: Mutex<HashMap<String, Arc<AsyncMutex<()>>>>,
 }
 
@@ -36,6 +38,29 @@ impl ThisRun {
     /// Whether a service account was migrated in this run.
     pub(super) fn has_migrated(&self, unit: &str) -> bool {
         lock(&self.migrated).contains(unit)
+    }
+
+    /// Remembers that a service account relies on the trust policy of a role. Its association may be yet to be created, so
+    /// that nobody else sees it.
+    pub(super) fn rely(&self, role_name: &str, unit: &str) {
+        lock(&self.relying)
+            .entry(role_name.to_ascii_lowercase())
+            .or_default()
+            .insert(unit.to_owned());
+    }
+
+    /// Whether another service account than this one relies on the trust policy of a role.
+    pub(super) fn another_relies(&self, role_name: &str, unit: &str) -> bool {
+        lock(&self.relying)
+            .get(&role_name.to_ascii_lowercase())
+            .is_some_and(|units| units.iter().any(|other| other != unit))
+    }
+
+    /// Ends what [`rely`](Self::rely) began.
+    pub(super) fn leave(&self, role_name: &str, unit: &str) {
+        if let Some(units) = lock(&self.relying).get_mut(&role_name.to_ascii_lowercase()) {
+            units.remove(unit);
+        }
     }
 
     /// Waits until nobody else in this process works on the service account.

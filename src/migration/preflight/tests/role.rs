@@ -266,6 +266,20 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         &[Code::TrustUncertain],
     ),
     (
+        "a principal that was deleted",
+        |c| {
+            c.trust(json!([plain(), {"Effect": "Allow", "Principal": {"AWS": ["AROAEXAMPLEEXAMPLE123"]}, "Action": "sts:AssumeRole"}]))
+        },
+        &[Code::TrustUncertain],
+    ),
+    (
+        "a principal that was deleted, where nothing is written",
+        |c| {
+            c.trust(json!([plain(), pods_statement(), {"Effect": "Allow", "Principal": {"AWS": "AIDAEXAMPLEEXAMPLE123"}, "Action": "sts:AssumeRole"}]))
+        },
+        &[],
+    ),
+    (
         "verify: nothing there yet",
         |c| c.settings.verify_trust = true,
         &[],

@@ -39,7 +39,7 @@ async fn start() -> (Sandbox, Context<ProviderData>) {
 async fn trust(context: &Context<ProviderData>, role: &str) {
     let cluster = ClusterArn::parse("arn:aws:eks:us-east-1:123456789012:cluster/demo").unwrap();
     let grant = Grant::new(cluster, "payments", "api");
-    super::super::trust::grant(context, role, &grant, LONG)
+    super::super::trust::grant(context, role, &grant, &[], LONG)
         .await
         .unwrap();
 }

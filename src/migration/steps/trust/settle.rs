@@ -9,6 +9,8 @@
 //! - A third document is another process's. The decision is asked again about that document, so both changes stay.
 //! - Another process may have read before our write and write after our read-back. So after a quiet time, in which such a
 //!   write would have arrived, there is one more look; a lost change is made again.
+//! - Another process may also have been shown, a while after our write, what was there before, and have based its own write
+//!   on that; and our look after the quiet time may be a late one. Nothing short of waiting helps: see [`Sure`].
 //! - No write is repeated as it was: the SDK would send the same document again long after others have changed the role.
 
 use std::collections::HashMap;
@@ -54,6 +56,20 @@ pub(super) trait Store: Send + Sync {
 /// What a decision makes of a document: the one to write, if anything is left to change, and what to tell.
 pub(super) type Decision<T> = Result<(Option<Document>, T), Diagnostic>;
 
+/// How long a change must have stood before a look at it counts.
+///
+/// With reads that are up to `late` late and writers that take `call` from reading to writing, whoever has not seen our
+/// write has written at most `late + call` after it, and that shows at most `late` later. So what stands unchanged by other
+/// processes for `2 * late + call` is not lost any more, provided that all of them come back to look as we do. IAM states no
+/// bound for `late`, so neither is there a guarantee for longer delays, nor for writers that do not look again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sure {
+    /// The time that must lie between the last change and the look that counts; zero: the quiet time is enough.
+    pub(super) apart: Duration,
+    /// When this process made the change, in an earlier call. What it found already done is not waited for.
+    pub(super) written: Option<Instant>,
+}
+
 /// A trust policy that has settled.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Settled<T> {
@@ -63,8 +79,15 @@ pub(super) struct Settled<T> {
     pub(super) after: String,
     /// What the decision told when it was written; without a write, what it told of what was read.
     pub(super) told: T,
+    /// When that was written last; `None` if nothing was.
+    pub(super) written: Option<Instant>,
+}
+
+impl<T> Settled<T> {
     /// Whether anything was written.
-    pub(super) wrote: bool,
+    pub(super) fn wrote(&self) -> bool {
+        self.written.is_some()
+    }
 }
 
 /// Why a trust policy did not settle.
@@ -103,6 +126,10 @@ pub struct RoleState {
     replaced: Vec<Document>,
     /// Until when reads of those are taken for late ones.
     late_until: Option<Instant>,
+    /// What the role has, as far as this process knows.
+    shown: Option<Document>,
+    /// When that was last seen to be changed by somebody else.
+    changed: Option<Instant>,
 }
 
 impl RoleState {
@@ -113,6 +140,7 @@ impl RoleState {
             self.replaced.remove(0);
         }
         self.replaced.push(old);
+        self.shown = Some(new.clone());
         let until = Instant::now() + late;
         self.late_until = Some(self.late_until.map_or(until, |at| at.max(until)));
     }
@@ -128,6 +156,23 @@ impl RoleState {
     /// Takes a document for what the role has now.
     fn accept(&mut self, document: &Document) {
         self.replaced.retain(|known| !equivalent(known, document));
+        let same = self
+            .shown
+            .as_ref()
+            .is_none_or(|shown| equivalent(shown, document));
+        if !same {
+            self.changed = Some(Instant::now());
+        }
+        self.shown = Some(document.clone());
+    }
+
+    /// How long a change of then still has to stand.
+    fn left(&self, sure: Sure) -> Duration {
+        let Some(written) = sure.written else {
+            return Duration::ZERO;
+        };
+        let since = self.changed.map_or(written, |changed| changed.max(written));
+        (since + sure.apart).saturating_duration_since(Instant::now())
     }
 }
 
@@ -147,12 +192,13 @@ impl RoleLocks {
     }
 }
 
-/// Changes the trust policy of a role until `decide` has nothing left to change.
+/// Changes the trust policy of a role until `decide` has nothing left to change, as surely as asked for.
 pub(super) async fn settle<S: Store, T: Send>(
     store: &S,
     lock: &RoleLock,
     cancel: &CancellationToken,
     timeout: Duration,
+    mut sure: Sure,
     decide: impl Fn(&Document) -> Decision<T> + Send + Sync,
 ) -> Result<Settled<T>, Failure> {
     let mut run = Run {
@@ -165,34 +211,39 @@ pub(super) async fn settle<S: Store, T: Send>(
         last_error: None,
     };
     let mut lost: u32 = 0;
-    let mut told_of_write = None;
+    let mut result: Option<Settled<T>> = None;
     loop {
-        let settled = {
+        let (settled, left) = {
             let mut state = run.lock(lock).await?;
-            run.change(&mut state, &decide).await?
+            let settled = run.change(&mut state, &decide).await?;
+            sure.written = settled.written.or(sure.written);
+            (settled, state.left(sure))
         };
+        let (wrote, after) = (settled.wrote(), settled.after.clone());
         // What was told of the write stands when a later round finds that somebody else's document holds it too.
-        if settled.wrote {
-            told_of_write = Some((settled.before, settled.told));
-        } else if told_of_write.is_none() {
-            return Ok(settled);
+        let known = match result.take() {
+            Some(known) if !wrote => known,
+            _ => settled,
+        };
+        let is_over = (left.is_zero() && !known.wrote()) || Instant::now() + left >= run.deadline;
+        if !wrote && is_over {
+            return Ok(Settled { after, ..known });
         }
-        run.pause(run.quiet()).await?;
-        if let Some(after) = run.confirm(lock, &decide).await? {
-            let Some((before, told)) = told_of_write else {
-                unreachable!("without a write the loop has ended");
-            };
-            return Ok(Settled {
-                before,
-                after,
-                told,
-                wrote: true,
-            });
+        run.pause(if wrote { run.quiet() } else { left }).await?;
+        if let Some(after) = run.confirm(lock, sure, &decide).await? {
+            return Ok(Settled { after, ..known });
         }
+        result = Some(known);
         tracing::info!("another process replaced the trust policy; changing it again");
-        run.pause(CONTENTION.jittered(lost)).await?;
+        run.pause(CONTENTION.jittered(lost).max(spread(sure.apart)))
+            .await?;
         lost += 1;
     }
+}
+
+/// A random pause, so that processes which lost their change at the same time do not write at the same time again.
+fn spread(apart: Duration) -> Duration {
+    apart.mul_f64(fastrand::f64())
 }
 
 /// One call of [`settle`].
@@ -213,7 +264,7 @@ impl<S: Store> Run<'_, S> {
         state: &mut RoleState,
         decide: &(impl Fn(&Document) -> Decision<T> + Sync),
     ) -> Result<Settled<T>, Failure> {
-        let mut written: Option<(String, T)> = None;
+        let mut written: Option<(Instant, String, T)> = None;
         let mut looks = 0;
         let mut rounds = 0;
         let mut paused_for_others = true;
@@ -227,13 +278,15 @@ impl<S: Store> Run<'_, S> {
             state.accept(&document);
             let (next, told) = decide(&document).map_err(Failure::Refused)?;
             let Some(next) = next else {
-                let wrote = written.is_some();
-                let (before, told) = written.unwrap_or_else(|| (text.clone(), told));
+                let (at, before, told) = match written {
+                    Some((at, before, told)) => (Some(at), before, told),
+                    None => (None, text.clone(), told),
+                };
                 return Ok(Settled {
                     before,
                     after: text,
                     told,
-                    wrote,
+                    written: at,
                 });
             };
             if next.statements().is_empty() {
@@ -252,14 +305,14 @@ impl<S: Store> Run<'_, S> {
             match self.write(&next.to_json()).await {
                 Ok(()) => {
                     state.replace(document, &next, self.late);
-                    written = Some((text, told));
+                    written = Some((Instant::now(), text, told));
                     self.last_error = None;
                     looks = 0;
                     paused_for_others = false;
                 }
                 Err(error) if may_have_been_carried_out(&error) => {
                     state.replace(document, &next, self.late.min(LATE_READS_IF_AMBIGUOUS));
-                    written = Some((text, told));
+                    written = Some((Instant::now(), text, told));
                     if error.is_cancelled() {
                         return Err(error.into());
                     }
@@ -283,22 +336,35 @@ impl<S: Store> Run<'_, S> {
         }
     }
 
-    /// What IAM shows after the quiet time; `None` if the change was lost.
+    /// What IAM shows after the quiet time, and once the change has stood for long enough; `None` if the change was lost.
     async fn confirm<T>(
         &mut self,
         lock: &RoleLock,
+        sure: Sure,
         decide: &(impl Fn(&Document) -> Decision<T> + Sync),
     ) -> Result<Option<String>, Failure> {
         let mut looks = 0;
         loop {
             let (text, document) = self.read().await?;
-            if decide(&document).map_err(Failure::Refused)?.0.is_none() {
+            let holds = decide(&document).map_err(Failure::Refused)?.0.is_none();
+            let (late, left) = {
+                let mut state = self.lock(lock).await?;
+                let late = state.is_late(&document);
+                if !late {
+                    state.accept(&document);
+                }
+                (late, state.left(sure))
+            };
+            let pause = match (holds, late) {
+                (true, _) => left,
+                (false, true) => Schedule::STATUS.jittered(looks),
+                (false, false) => return Ok(None),
+            };
+            // Where others never cease to write, the time for this is all that can be given to it.
+            if holds && (left.is_zero() || Instant::now() + pause >= self.deadline) {
                 return Ok(Some(text));
             }
-            if !self.lock(lock).await?.is_late(&document) {
-                return Ok(None);
-            }
-            self.pause(Schedule::STATUS.jittered(looks)).await?;
+            self.pause(pause).await?;
             looks += 1;
         }
     }

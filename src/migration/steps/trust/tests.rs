@@ -101,14 +101,32 @@ fn trusts(document: &str, service_account: &str) -> bool {
         .is_ours()
 }
 
+/// The document with trust in EKS Pod Identity for a service account.
+fn with_grant(document: &str, grant: &Grant) -> String {
+    let document = Document::parse(document).unwrap();
+    grant.add(&document).unwrap().document.to_json()
+}
+
+/// Whether the service account is trusted by statements of ours only.
+fn ours(granting: &Granting) -> bool {
+    let change = &granting.change;
+    change.is_ours() || matches!(change, GrantChange::Covered { ours: true, .. })
+}
+
+fn not_needed() -> bool {
+    false
+}
+
 #[tokio::test]
 async fn trust_is_added_once_and_taken_away_again() {
     // Scenario 1: the statement is added with a Sid, everything else stays, and a second time is a no-op.
     let sandbox = sandbox(&plain());
     let context = context(&sandbox).await;
     let wanted = grant_for("api");
-    let first = grant(&context, "payments", &wanted, LONG).await.unwrap();
-    assert!(first.ours() && first.change.is_ours());
+    let first = grant(&context, "payments", &wanted, &[], LONG)
+        .await
+        .unwrap();
+    assert!(ours(&first) && first.change.is_ours());
     assert_eq!(first.before, plain());
     let (before, after): (Value, Value) = (
         serde_json::from_str(&first.before).unwrap(),
@@ -126,8 +144,10 @@ async fn trust_is_added_once_and_taken_away_again() {
     assert_eq!(known.unwrap().unwrap().assume_role_policy, first.after);
 
     sandbox.clear_requests();
-    let second = grant(&context, "payments", &wanted, LONG).await.unwrap();
-    assert!(second.ours() && !second.change.is_ours());
+    let second = grant(&context, "payments", &wanted, &[], LONG)
+        .await
+        .unwrap();
+    assert!(ours(&second) && !second.change.is_ours());
     assert_eq!(
         (&second.before, &second.after),
         (&first.after, &first.after)
@@ -136,9 +156,17 @@ async fn trust_is_added_once_and_taken_away_again() {
     assert_eq!(count(&sandbox, "GetRole"), 1);
 
     let verified = verify(&context, "payments", &wanted, LONG).await.unwrap();
-    assert!(verified.ours());
+    assert!(ours(&verified));
 
-    let undone = revoke(&context, "payments", &wanted, LONG).await.unwrap();
+    let undone = revoke(
+        &context,
+        "payments",
+        std::slice::from_ref(&wanted),
+        &not_needed,
+        LONG,
+    )
+    .await
+    .unwrap();
     assert!(undone.changed);
     assert!(
         crate::policy::equivalent_json(&undone.after, &plain()),
@@ -146,14 +174,30 @@ async fn trust_is_added_once_and_taken_away_again() {
         undone.after
     );
     sandbox.clear_requests();
-    let again = revoke(&context, "payments", &wanted, LONG).await.unwrap();
+    let again = revoke(
+        &context,
+        "payments",
+        std::slice::from_ref(&wanted),
+        &not_needed,
+        LONG,
+    )
+    .await
+    .unwrap();
     assert!(!again.changed);
     assert_eq!(count(&sandbox, "UpdateAssumeRolePolicy"), 0);
     sandbox
         .call("iam", "DeleteRole", json!({"RoleName": "payments"}))
         .unwrap();
     assert_eq!(
-        revoke(&context, "payments", &wanted, LONG).await.unwrap(),
+        revoke(
+            &context,
+            "payments",
+            std::slice::from_ref(&wanted),
+            &not_needed,
+            LONG
+        )
+        .await
+        .unwrap(),
         Reverting::default()
     );
     assert_eq!(current(&context, "payments").await.unwrap(), None);
@@ -188,8 +232,10 @@ async fn what_trusts_already_is_neither_widened_nor_taken_away() {
         let sandbox = sandbox(&trust);
         let context = context(&sandbox).await;
         let wanted = grant_for("api");
-        let granted = grant(&context, "payments", &wanted, LONG).await.unwrap();
-        assert_eq!(granted.ours(), !covered, "{name}");
+        let granted = grant(&context, "payments", &wanted, &[], LONG)
+            .await
+            .unwrap();
+        assert_eq!(ours(&granted), !covered, "{name}");
         assert_eq!(
             count(&sandbox, "UpdateAssumeRolePolicy"),
             usize::from(!covered),
@@ -203,7 +249,15 @@ async fn what_trusts_already_is_neither_widened_nor_taken_away() {
             if covered { 1 } else { 2 },
             "{name}"
         );
-        let undone = revoke(&context, "payments", &wanted, LONG).await.unwrap();
+        let undone = revoke(
+            &context,
+            "payments",
+            std::slice::from_ref(&wanted),
+            &not_needed,
+            LONG,
+        )
+        .await
+        .unwrap();
         assert_eq!(undone.changed, !covered, "{name}");
         assert_eq!(undone.after, trust, "{name}");
     }
@@ -252,9 +306,9 @@ async fn one_subject_is_retired_and_restored() {
     assert!(error.detail.contains("by IRSA"), "{}", error.detail);
     // Nothing of ours goes either, where nothing else is left: IAM takes no document without statements.
     let only = json!({"Version": "2012-10-17", "Statement": []}).to_string();
-    let only = planned(&only, Some(&grant_for("api")), None).unwrap().after;
+    let only = with_grant(&only, &grant_for("api"));
     write(&sandbox, &only);
-    let error = revoke(&context, "payments", &grant_for("api"), LONG)
+    let error = revoke(&context, "payments", &[grant_for("api")], &not_needed, LONG)
         .await
         .unwrap_err();
     assert!(
@@ -266,7 +320,7 @@ async fn one_subject_is_retired_and_restored() {
     );
     write(&sandbox, &both);
 
-    grant(&context, "payments", &grant_for("api"), LONG)
+    grant(&context, "payments", &grant_for("api"), &[], LONG)
         .await
         .unwrap();
     let first = retire(
@@ -330,9 +384,7 @@ async fn one_subject_is_retired_and_restored() {
     // Whoever lets the subject in again in another way, a stricter one say, has the last word.
     let source = r#""Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"},"#;
     let stricter = plain().replace(r#""Condition":{"#, source);
-    let stricter = planned(&stricter, Some(&grant_for("api")), None)
-        .unwrap()
-        .after;
+    let stricter = with_grant(&stricter, &grant_for("api"));
     write(&sandbox, &stricter);
     let context = self::context(&sandbox).await;
     let kept = restore(
@@ -368,21 +420,19 @@ async fn a_writer_between_read_and_write_is_not_lost_in_the_end() {
     // Another process read before this one wrote, and writes while this one's write is on its way and after it.
     let sandbox = sandbox(&plain());
     let context = context(&sandbox).await;
-    let theirs = planned(&plain(), Some(&grant_for("web")), None)
-        .unwrap()
-        .after;
+    let theirs = with_grant(&plain(), &grant_for("web"));
     sandbox.fault(Fault {
         latency_ms: 400,
         ..fault("UpdateAssumeRolePolicy", 1)
     });
     let wanted = grant_for("api");
-    let (granted, ()) = tokio::join!(grant(&context, "payments", &wanted, LONG), async {
+    let (granted, ()) = tokio::join!(grant(&context, "payments", &wanted, &[], LONG), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         write(&sandbox, &theirs);
     });
     // Our write carried a document without theirs; their own check finds that and repairs it.
     assert!(trusts(&granted.unwrap().after, "api"));
-    let repaired = grant(&context, "payments", &grant_for("web"), LONG)
+    let repaired = grant(&context, "payments", &grant_for("web"), &[], LONG)
         .await
         .unwrap();
     assert!(trusts(&repaired.after, "api") && trusts(&repaired.after, "web"));
@@ -391,7 +441,7 @@ async fn a_writer_between_read_and_write_is_not_lost_in_the_end() {
     write(&sandbox, &plain());
     let context = self::context(&sandbox).await;
     sandbox.clear_requests();
-    let (granted, ()) = tokio::join!(grant(&context, "payments", &wanted, LONG), async {
+    let (granted, ()) = tokio::join!(grant(&context, "payments", &wanted, &[], LONG), async {
         while count(&sandbox, "UpdateAssumeRolePolicy") == 0 || count(&sandbox, "GetRole") < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -447,10 +497,10 @@ async fn throttling_and_lost_answers_are_settled_by_reading() {
         let sandbox = sandbox(&plain());
         let context = context(&sandbox).await;
         sandbox.fault(rule);
-        let granted = grant(&context, "payments", &grant_for("api"), LONG)
+        let granted = grant(&context, "payments", &grant_for("api"), &[], LONG)
             .await
             .unwrap_or_else(|d| panic!("{name}: {}", d.detail));
-        assert!(granted.ours() && trusts(&granted.after, "api"), "{name}");
+        assert!(ours(&granted) && trusts(&granted.after, "api"), "{name}");
         assert_eq!(count(&sandbox, "UpdateAssumeRolePolicy"), writes, "{name}");
         let document = Document::parse(&granted.after).unwrap();
         assert_eq!(
@@ -489,14 +539,16 @@ async fn refusals_say_what_to_do() {
         ),
     ] {
         sandbox.fault(rule);
-        let error = grant(&context, "payments", &wanted, LONG)
+        let error = grant(&context, "payments", &wanted, &[], LONG)
             .await
             .unwrap_err();
         assert_eq!(error.summary, CHANGING, "{name}");
         assert!(error.detail.contains(expected), "{name}: {}", error.detail);
         sandbox.clear_faults();
     }
-    let error = grant(&context, "nobody", &wanted, LONG).await.unwrap_err();
+    let error = grant(&context, "nobody", &wanted, &[], LONG)
+        .await
+        .unwrap_err();
     assert!(
         error.detail.contains("no IAM role \"nobody\""),
         "{}",
@@ -508,7 +560,7 @@ async fn refusals_say_what_to_do() {
         .map(|n| format!("\"system:serviceaccount:payments:api-number-{n:02}\""))
         .collect();
     write(&sandbox, &irsa(&format!("[{}]", subjects.join(","))));
-    let error = grant(&context, "payments", &wanted, LONG)
+    let error = grant(&context, "payments", &wanted, &[], LONG)
         .await
         .unwrap_err();
     for part in [
@@ -524,7 +576,7 @@ async fn refusals_say_what_to_do() {
         session_tags: false,
         ..wanted
     };
-    let error = grant(&context, "payments", &untagged, LONG)
+    let error = grant(&context, "payments", &untagged, &[], LONG)
         .await
         .unwrap_err();
     assert!(
@@ -537,12 +589,11 @@ async fn refusals_say_what_to_do() {
         ..untagged
     };
     write(&sandbox, &plain());
-    assert!(
-        grant(&context, "payments", &cluster, LONG)
+    assert!(ours(
+        &grant(&context, "payments", &cluster, &[], LONG)
             .await
             .unwrap()
-            .ours()
-    );
+    ));
 }
 
 #[tokio::test]
@@ -557,7 +608,7 @@ async fn a_principal_that_was_deleted_is_named() {
         .call("iam", "DeleteRole", json!({"RoleName": "friend"}))
         .unwrap();
     let context = context(&sandbox).await;
-    let error = grant(&context, "payments", &grant_for("api"), LONG)
+    let error = grant(&context, "payments", &grant_for("api"), &[], LONG)
         .await
         .unwrap_err();
     assert!(
@@ -585,7 +636,7 @@ async fn verifying_waits_for_somebody_else_and_then_says_what_is_missing() {
         assert!(error.detail.contains(part), "{part}: {}", error.detail);
     }
     assert_eq!(count(&sandbox, "UpdateAssumeRolePolicy"), 0);
-    let theirs = planned(&plain(), Some(&wanted), None).unwrap().after;
+    let theirs = with_grant(&plain(), &wanted);
     let (verified, ()) = tokio::join!(verify(&context, "payments", &wanted, LONG), async {
         tokio::time::sleep(Duration::from_millis(700)).await;
         write(&sandbox, &theirs);
@@ -614,7 +665,7 @@ async fn repeat_ten_on_one_role(repetitions: usize) {
             let grants: Vec<_> = (0..10).map(|n| grant_for(&format!("api-{n}"))).collect();
             let results = join_all(grants.iter().enumerate().map(|(n, wanted)| {
                 let context = if processes == 1 { &one } else { &ten[n] };
-                grant(context, &role, wanted, LONG)
+                grant(context, &role, wanted, &[], LONG)
             }))
             .await;
             let after = current(&one, &role).await.unwrap().unwrap();
@@ -627,7 +678,7 @@ async fn repeat_ten_on_one_role(repetitions: usize) {
             );
             for (n, result) in results.into_iter().enumerate() {
                 let granted = result.unwrap_or_else(|d| panic!("{}", d.detail));
-                assert!(granted.ours(), "{n}");
+                assert!(ours(&granted), "{n}");
                 assert!(
                     trusts(&after.assume_role_policy, &format!("api-{n}")),
                     "processes {processes}, repetition {repetition}: api-{n} was lost"
@@ -636,7 +687,13 @@ async fn repeat_ten_on_one_role(repetitions: usize) {
             // And all of them out again, at once.
             let results = join_all(grants.iter().enumerate().map(|(n, wanted)| {
                 let context = if processes == 1 { &one } else { &ten[n] };
-                revoke(context, &role, wanted, LONG)
+                revoke(
+                    context,
+                    &role,
+                    std::slice::from_ref(wanted),
+                    &not_needed,
+                    LONG,
+                )
             }))
             .await;
             assert!(results.into_iter().all(|result| result.is_ok()));
@@ -664,51 +721,77 @@ async fn repeat_ten_on_one_role(repetitions: usize) {
     }
 }
 
-#[test]
-fn a_plan_shows_the_document_as_it_will_be() {
-    let planned_for = |text: &str, retired: bool| {
-        planned(
-            text,
-            Some(&grant_for("api")),
-            retired.then(|| subject("api")).as_ref(),
-        )
-        .unwrap()
-    };
-    let text = format!(" {}\n", plain());
-    let plan = planned_for(&text, false);
-    assert!(plan.changes());
-    assert_eq!(plan.before, text, "to the letter");
-    assert!(matches!(plan.change, Some(GrantChange::Added { .. })));
-    let done = planned_for(&plan.after, false);
-    assert!(!done.changes());
-    assert!(is_ours(&done.change.clone().unwrap()));
-    assert_eq!(done.after, plan.after);
-
-    let plan = planned_for(&text, true);
-    let after = Document::parse(&plan.after).unwrap();
-    assert_eq!(after.statements().len(), 1, "{}", plan.after);
-    assert_eq!(after.id(), Some("mine"));
-    assert!(trusts(&plan.after, "api") && plan.remaining.is_empty());
-
-    let pattern = plain()
-        .replace("StringEquals", "StringLike")
-        .replace("payments:api", "payments:*");
-    let plan = planned_for(&pattern, true);
-    assert_eq!(plan.remaining.len(), 1);
-    assert!(plan.after.contains("payments:*"));
-
-    let plan = planned(&text, None, None).unwrap();
-    assert_eq!((plan.changes(), plan.change), (false, None));
-    assert!(matches!(
-        planned("[]", None, None),
-        Err(PlanError::Unreadable(_))
-    ));
-    let untagged = Grant {
-        session_tags: false,
+#[tokio::test]
+async fn former_statements_go_once_the_new_one_is_in_use() {
+    let sandbox = sandbox(&plain());
+    let context = context(&sandbox).await;
+    let wide = Grant {
+        scope: Scope::Cluster,
         ..grant_for("api")
     };
-    assert_eq!(
-        planned(&text, Some(&untagged), None).unwrap_err(),
-        PlanError::Grant(GrantError::ScopeNeedsSessionTags)
+    let narrow = grant_for("api");
+    grant(&context, "payments", &wide, &[], LONG).await.unwrap();
+    let former = [wide.clone()];
+    let beside = grant(&context, "payments", &narrow, &former, LONG)
+        .await
+        .unwrap();
+    assert!(beside.written.is_some());
+    let document = Document::parse(&beside.after).unwrap();
+    assert_eq!(document.statements().len(), 3, "{}", beside.after);
+    let replaced = replace(&context, "payments", &narrow, &former, LONG)
+        .await
+        .unwrap();
+    assert!(trusts(&replaced.after, "api") && !trusts(&replaced.after, "web"));
+
+    // Others who came to need a wide statement keep it, the narrow one goes.
+    grant(&context, "payments", &wide, &[narrow.clone()], LONG)
+        .await
+        .unwrap();
+    let all = [wide, narrow];
+    let kept = revoke(&context, "payments", &all, &|| true, LONG)
+        .await
+        .unwrap();
+    assert!(kept.changed && trusts(&kept.after, "web"), "{}", kept.after);
+    let gone = revoke(&context, "payments", &all, &not_needed, LONG)
+        .await
+        .unwrap();
+    assert!(
+        crate::policy::equivalent_json(&gone.after, &plain()),
+        "{}",
+        gone.after
     );
+}
+
+#[tokio::test]
+async fn holding_waits_for_what_was_written_a_moment_ago() {
+    let sandbox = sandbox(&plain());
+    let context = context(&sandbox).await;
+    let wanted = grant_for("api");
+    let apart = Duration::from_secs(2);
+    let granted = grant(&context, "payments", &wanted, &[], LONG)
+        .await
+        .unwrap();
+    let written = granted.written;
+    sandbox.clear_requests();
+    let held = hold(&context, "payments", &wanted, &[], written, apart, LONG)
+        .await
+        .unwrap();
+    assert!(written.unwrap().elapsed() >= apart && held.written.is_none());
+    assert_eq!(count(&sandbox, "GetRole"), 2);
+    assert_eq!(count(&sandbox, "UpdateAssumeRolePolicy"), 0);
+    // Lost meanwhile.
+    write(&sandbox, &plain());
+    let context = self::context(&sandbox).await;
+    let held = hold(
+        &context,
+        "payments",
+        &wanted,
+        &[],
+        None,
+        Duration::ZERO,
+        LONG,
+    )
+    .await
+    .unwrap();
+    assert!(held.written.is_some() && trusts(&held.after, "api"));
 }

@@ -12,7 +12,8 @@ use crate::migration::steps::{service_account, trust};
 use crate::policy::{Document, Subject, equivalent_json};
 
 use super::super::MIGRATING;
-use super::super::former;
+use super::super::former::{self, Former};
+use super::super::ours;
 use super::super::plan::{ANNOTATION, phase_of, remaining_soak};
 use super::super::reality::Reality;
 use super::super::schema::Migration;
@@ -42,13 +43,7 @@ impl Run<'_> {
                 ),
             ));
         }
-        if work.settings.verify_trust {
-            trust::verify(self.context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
-        } else {
-            let granting =
-                trust::grant(self.context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
-            now.trust_policy_after = Attr::Known(granting.after);
-        }
+        self.hold_trust(work, now).await?;
         self.prove(work).await
     }
 
@@ -60,9 +55,7 @@ impl Run<'_> {
         now: &mut Migration,
     ) -> Result<(), Diagnostic> {
         if !work.settings.verify_trust {
-            let granting =
-                trust::grant(self.context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
-            now.trust_policy_after = Attr::Known(granting.after);
+            self.hold_trust(work, now).await?;
         }
         let (timeout, _) = rollout_times(&self.plan);
         let deadline = Instant::now() + timeout;
@@ -329,17 +322,61 @@ impl Run<'_> {
         .map_err(|error| not_retired(work, &error))
     }
 
-    /// Takes our statement from roles that were used before.
-    pub(super) async fn old_role(&mut self, work: &Work) {
-        former::revoke(
-            self.context,
-            &work.unit,
-            &work.reality.cluster.cluster.arn,
-            self.plan.role_arn.as_deref().unwrap_or_default(),
-            self.private,
-            self.diagnostics,
-        )
-        .await;
+    /// Takes one of them away, or says why it stays.
+    async fn take_back(
+        &self,
+        work: &Work,
+        former: &Former,
+        now: &mut Migration,
+    ) -> Result<Option<String>, Diagnostic> {
+        let context = self.context;
+        let Ok(role) = crate::policy::RoleArn::parse(&former.role_arn) else {
+            return Ok(None);
+        };
+        let grant = former.grant(&work.grant);
+        if role.name != work.role_name {
+            let grants = [grant.narrowed(), grant];
+            return ours::revoke(context, &work.unit, &role.name, &grants).await;
+        }
+        if grant.shares_statement(&work.grant) {
+            return Ok(None);
+        }
+        let (former, why) = ours::removable(context, &work.unit, &role.name, &[grant]).await?;
+        if !former.is_empty() {
+            let granting =
+                trust::replace(context, &role.name, &work.grant, &former, TRUST_TIMEOUT).await?;
+            now.trust_policy_after = Attr::Known(granting.after);
+        }
+        Ok(why)
+    }
+
+    /// Takes our statements of former settings away: from roles that were used before, or of another scope.
+    pub(super) async fn old_role(&mut self, work: &Work, now: &mut Migration) {
+        if !work.settings.verify_trust {
+            let mut left = Vec::new();
+            for former in former::all(self.private) {
+                let why = match self.take_back(work, &former, now).await {
+                    Ok(why) => why,
+                    Err(diagnostic) => {
+                        if self.context.cancel.is_cancelled() {
+                            left.push(former.clone());
+                        }
+                        Some(diagnostic.detail)
+                    }
+                };
+                if let Some(why) = why {
+                    self.diagnostics.warning(
+                        "Trust of former settings stays",
+                        format!(
+                            "The statement of the scope {:?} for EKS Pod Identity was not taken from {}: {why}",
+                            former.scope.as_str(),
+                            former.role_arn
+                        ),
+                    );
+                }
+            }
+            former::set(self.private, &left);
+        }
         let Some(prior) = &self.prior else { return };
         if same_arn(&prior.role_arn, &self.plan.role_arn) {
             return;

@@ -89,14 +89,7 @@ impl Run<'_> {
                 .at("role_arn"));
             }
         };
-        let principal = context
-            .provider
-            .service_principal()
-            .into_known()
-            .ok_or_else(|| {
-                Diagnostic::provider_bug("The service principal is not known at apply time.")
-            })?;
-        let grant = reality.grant(&settings, &principal).ok_or_else(|| {
+        let grant = reality.grant(&settings).ok_or_else(|| {
             Diagnostic::error(
                 MIGRATING,
                 format!(
@@ -140,6 +133,7 @@ impl Run<'_> {
             reality,
             api,
             grant,
+            granted: None,
             target,
         })
     }
