@@ -150,7 +150,7 @@ fn check_resource(
                 async move {
                     let actions = run(core, subject, &steps).await?;
                     match subject.remote_objects() {
-                        Some(0) | None => Ok(actions),
+                        Some(0) | None => subject.aftermath().map(|()| actions),
                         Some(left) => Err(format!("{left} objects are left after destroy")),
                     }
                 }

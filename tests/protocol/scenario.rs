@@ -47,6 +47,11 @@ pub(crate) trait Subject {
     fn remote_objects(&self) -> Option<usize> {
         None
     }
+
+    /// What a life that has ended with a destroy did to the rest of the world, if it did something that it should not have.
+    fn aftermath(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// How often each action was carried out, to prove that a set of scenarios covered them.

@@ -68,6 +68,9 @@ pub(super) fn check_interruptions_of(
                     .unwrap_or_else(|failure| {
                         panic!("{kind:?} at call {call} of {stage}: {failure}")
                     });
+                subject.aftermath().unwrap_or_else(|failure| {
+                    panic!("{kind:?} at call {call} of {stage}: {failure}")
+                });
                 if !fired {
                     assert!(call > begin, "no call was made in {stage}");
                     break;

@@ -73,7 +73,7 @@ pub(crate) fn respond(shared: &Shared, request: &Request) -> Answer {
         ("GET", "faults") => ok(&state.faults.list()),
         ("POST", "faults") => match body().and_then(read_faults) {
             Ok(faults) => {
-                faults.into_iter().for_each(|fault| state.faults.add(fault));
+                faults.into_iter().for_each(|fault| state.add_fault(fault));
                 ok(&state.faults.list())
             }
             Err(error) => bad(400, error.to_string()),

@@ -5,6 +5,7 @@
 //! a role that lets Pod Identity in under the conditions it sets. What has worked once must go on working: a running pod, and a pod that
 //! would be created now for a service account or workload whose pods have worked. What never worked is nobody's fault.
 
+mod deletion;
 pub(crate) mod path;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +14,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
+use self::deletion::{Deletion, Excuse, templates, workload_of};
 use self::path::{AssociationView, Path, World};
 use crate::eks::cluster::{Cluster, ClusterKey};
 use crate::iam::Iam;
 use crate::kubernetes::kinds::built_in;
 use crate::kubernetes::store::{Transition, timestamp};
 use crate::kubernetes::webhook::{self, Circumstances};
-use crate::kubernetes::{admission, controllers, selector};
-use crate::trust;
+use crate::kubernetes::{Belief, admission, controllers, selector};
 
 /// What the watcher has seen so far.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -36,6 +37,9 @@ pub struct CredentialReport {
     pub violations: Vec<CredentialViolation>,
     /// Times a pod lived on what the agent had cached, its association being deleted.
     pub covered_by_cache: u64,
+    /// Times a pod could not help being sent to the agent in vain: it was on its way up when its association was deleted, or some API
+    /// server did not know of that yet.
+    pub unavoidable: u64,
     /// The pods there are now.
     pub pods: Vec<PodCredentials>,
 }
@@ -79,6 +83,9 @@ pub struct PodCredentials {
     /// Why it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What excuses that for the time being: `agent_cache` or `unavoidable`. Such a pod has to be replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub excuse: Option<&'static str>,
 }
 
 /// A pod's history: by cluster and uid.
@@ -89,8 +96,11 @@ type NewPodKey = (ClusterKey, String, String, String);
 #[derive(Clone, Debug, Default)]
 struct History {
     worked: bool,
+    /// Whether it has been ready with credentials of the agent, which has them since.
+    fetched: bool,
     /// The reason that was reported, until it works again.
     reported: Option<String>,
+    excuse: Option<Excuse>,
     /// Since when the pod lives on what the agent cached.
     cached_since: Option<OffsetDateTime>,
 }
@@ -112,14 +122,21 @@ struct Outside {
 pub(crate) struct Watcher {
     report: CredentialReport,
     outside: Outside,
-    /// Associations that are gone, for as long as some API server does not know it.
-    deleted: BTreeMap<(ClusterKey, String, String), AssociationView>,
+    /// Associations that are gone and have not come back.
+    deleted: BTreeMap<(ClusterKey, String, String), Deletion>,
+    /// What API servers believed of service accounts when those were last judged, where that changes by itself.
+    beliefs: BTreeMap<(ClusterKey, String, String), Vec<Belief>>,
+    /// Versions of the trust policies that STS saw when it was last looked.
+    seen_trusts: BTreeMap<String, i128>,
+    sts_lag: Duration,
     pods: BTreeMap<PodKey, History>,
     new_pods: BTreeMap<NewPodKey, History>,
     /// Service accounts that a test has exempted.
     exempt: BTreeSet<(String, String, String)>,
     /// How long a pod may live on what the agent has cached: credentials are renewed after three hours.
     pub(crate) cache: Duration,
+    /// How long EKS Auth goes on to serve an association that is deleted.
+    pub(crate) auth_delay: Duration,
 }
 
 impl Default for Watcher {
@@ -128,10 +145,14 @@ impl Default for Watcher {
             report: CredentialReport::default(),
             outside: Outside::default(),
             deleted: BTreeMap::new(),
+            beliefs: BTreeMap::new(),
+            seen_trusts: BTreeMap::new(),
+            sts_lag: Duration::ZERO,
             pods: BTreeMap::new(),
             new_pods: BTreeMap::new(),
             exempt: BTreeSet::new(),
             cache: Duration::hours(3),
+            auth_delay: Duration::ZERO,
         }
     }
 }
@@ -149,9 +170,9 @@ fn account_of(pod: &Value) -> &str {
         .unwrap_or("default")
 }
 
+/// Whether a pod runs. One that is ending does: it may need its credentials to the last.
 fn is_running(pod: &Value) -> bool {
     !["Succeeded", "Failed"].contains(&pod["status"]["phase"].as_str().unwrap_or_default())
-        && pod["metadata"]["deletionTimestamp"].is_null()
 }
 
 fn outside(iam: &BTreeMap<String, Iam>, clusters: &BTreeMap<ClusterKey, Cluster>) -> Outside {
@@ -195,7 +216,31 @@ fn outside(iam: &BTreeMap<String, Iam>, clusters: &BTreeMap<ClusterKey, Cluster>
 }
 
 impl Watcher {
-    /// Exempts a service account, or no longer.
+    /// How late STS sees roles and trust policies.
+    pub(crate) fn set_sts_lag(&mut self, ms: u64) {
+        self.sts_lag = Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX));
+    }
+
+    fn seen(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        (!self.sts_lag.is_zero()).then(|| now.saturating_sub(self.sts_lag))
+    }
+
+    /// What verdicts on a cluster are based on.
+    pub(crate) fn world<'w>(
+        &self,
+        iam: &'w BTreeMap<String, Iam>,
+        cluster: &'w Cluster,
+        now: OffsetDateTime,
+    ) -> World<'w> {
+        World {
+            iam,
+            cluster,
+            now,
+            seen: self.seen(now),
+        }
+    }
+
+    /// Exempts a service account, or no longer; then what is broken is taken as it is.
     pub(crate) fn exempt(&mut self, cluster: &str, namespace: &str, account: &str, exempt: bool) {
         let key = (cluster.to_owned(), namespace.to_owned(), account.to_owned());
         if exempt {
@@ -217,6 +262,8 @@ impl Watcher {
         }
         self.outside = outside(iam, clusters);
         self.deleted.clear();
+        self.beliefs.clear();
+        self.seen_trusts.clear();
         self.judge(iam, clusters, &Affected::All, None, now);
     }
 
@@ -250,8 +297,11 @@ impl Watcher {
         }
         for (at, association) in &old.associations {
             if !new.associations.contains_key(at) {
-                self.deleted.insert(at.clone(), association.clone());
                 let (key, namespace, account) = at.clone();
+                if let Some(cluster) = clusters.get(&key) {
+                    let deletion = Deletion::new(association, cluster, &namespace, &account, now);
+                    self.deleted.insert(at.clone(), deletion);
+                }
                 changes.push((
                     "association deleted".into(),
                     Affected::Account(key, namespace, account),
@@ -318,7 +368,7 @@ impl Watcher {
                         self.pods.remove(&at);
                         continue;
                     }
-                    let world = World { iam, cluster, now };
+                    let world = self.world(iam, cluster, now);
                     self.judge_pod(&world, object, Some(&what));
                     let first = transition.what == "created";
                     if first {
@@ -357,9 +407,9 @@ impl Watcher {
     ) -> CredentialReport {
         let mut report = self.report.clone();
         for (key, cluster) in clusters {
-            let world = World { iam, cluster, now };
+            let world = self.world(iam, cluster, now);
             for pod in cluster.kubernetes.store.items(built_in("pods")) {
-                if !is_running(pod) {
+                if !is_running(pod) || pod["metadata"]["deletionTimestamp"].is_string() {
                     continue;
                 }
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -368,7 +418,10 @@ impl Watcher {
                     Some(Err(reason)) => ("none", Some(reason)),
                     None => continue,
                 };
+                let at = (key.clone(), text(&pod["metadata"]["uid"]));
+                let excuse = self.pods.get(&at).and_then(|history| history.excuse);
                 report.pods.push(PodCredentials {
+                    excuse: excuse.filter(|_| reason.is_some()).map(Excuse::name),
                     cluster: key.name.clone(),
                     namespace: text(&pod["metadata"]["namespace"]),
                     pod: text(&pod["metadata"]["name"]),
@@ -386,8 +439,8 @@ impl Watcher {
         *self.report.by_kind.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// The association of a service account as EKS Auth sees it: one that is deleted counts until every webhook knows, as both are told
-    /// by the same change.
+    /// The association of a service account as EKS Auth sees it. What it is told is not what webhooks are told: while some of them
+    /// still send pods to the agent, the agent may find no association any more.
     pub(crate) fn association_in_effect(
         &self,
         cluster: &Cluster,
@@ -397,12 +450,14 @@ impl Watcher {
     ) -> Option<AssociationView> {
         let found = cluster.association_of(namespace, account);
         found.map(AssociationView::of).or_else(|| {
-            let (namespace, account) = (namespace.to_owned(), account.to_owned());
-            let who = (namespace.clone(), account.clone());
-            let at = (cluster.key.clone(), namespace, account);
-            let deleted = self.deleted.get(&at)?;
-            let (known, _) = cluster.kubernetes.webhook.views(&who, now);
-            known.then(|| deleted.clone())
+            let at = (
+                cluster.key.clone(),
+                namespace.to_owned(),
+                account.to_owned(),
+            );
+            let deletion = self.deleted.get(&at)?;
+            let served = deletion.is_served(self.auth_delay, now);
+            served.then(|| deletion.association.clone())
         })
     }
 
@@ -431,8 +486,12 @@ impl Watcher {
         now: OffsetDateTime,
     ) {
         for (key, cluster) in clusters {
-            let world = World { iam, cluster, now };
+            let world = self.world(iam, cluster, now);
             let store = &cluster.kubernetes.store;
+            let users = match affected {
+                Affected::Role(arn) => users_of_role(cluster, arn),
+                _ => BTreeSet::new(),
+            };
             let concerned = |account: &Value| match affected {
                 Affected::All => true,
                 Affected::Account(c, namespace, name) => {
@@ -444,6 +503,7 @@ impl Watcher {
                     let text =
                         |field: &str| account["metadata"][field].as_str().unwrap_or_default();
                     account["metadata"]["annotations"][webhook::ROLE_ARN] == **arn
+                        || users.contains(&(text("namespace"), text("name")))
                         || cluster
                             .association_of(text("namespace"), text("name"))
                             .is_some_and(|a| {
@@ -484,6 +544,7 @@ impl Watcher {
         }
         let key = &world.cluster.key;
         let association = self.association(world.cluster, pod, world.now);
+        let in_vain = association.is_none() && Path::of_environment(pod) == Some(Path::PodIdentity);
         let Some(verdict) = world.path(pod, &association) else {
             return;
         };
@@ -511,30 +572,49 @@ impl Watcher {
             }
         };
         let exempt = self.is_exempt(key, &namespace, &account);
+        let at = (key.clone(), namespace.clone(), account.clone());
+        let deletion = self.deleted.get(&at);
         let history = self.pods.entry((key.clone(), uid)).or_default();
-        let Err(reason) = verdict else {
-            *history = History {
-                worked: true,
-                ..History::default()
-            };
-            return;
+        let reason = match verdict {
+            Ok(path) => {
+                let fetches = path == Path::PodIdentity && controllers::is_ready(pod);
+                *history = History {
+                    worked: true,
+                    fetched: history.fetched || fetches,
+                    ..History::default()
+                };
+                return;
+            }
+            Err(reason) => reason,
         };
+        let before = history.excuse.take();
         if exempt || !(history.worked || expected) {
+            if exempt {
+                history.reported = Some(reason);
+            }
             return;
         }
-        // Only what the agent has fetched for this pod can be cached, and only the loss of the association leaves it there.
-        if history.worked
-            && association.is_none()
-            && Path::of_environment(pod) == Some(Path::PodIdentity)
-        {
+        // Only the loss of the association leaves with the agent what it has fetched.
+        if in_vain && history.fetched {
             if history.cached_since.is_none() {
                 history.cached_since = Some(world.now);
                 self.report.covered_by_cache += 1;
             }
             let since = history.cached_since.unwrap_or(world.now);
             if world.now - since < self.cache {
+                history.excuse = Some(Excuse::AgentCache);
                 return;
             }
+        } else if in_vain
+            && deletion.is_some_and(|deletion| {
+                history.worked || !deletion.was_rolled_since(world.cluster, pod)
+            })
+        {
+            history.excuse = Some(Excuse::Unavoidable);
+            if before.is_none() {
+                self.report.unavoidable += 1;
+            }
+            return;
         }
         if after.is_none() || history.reported.as_ref() == Some(&reason) {
             return;
@@ -553,7 +633,6 @@ impl Watcher {
     ) {
         let text = |field: &str| account["metadata"][field].as_str().unwrap_or_default();
         let (namespace, name) = (text("namespace"), text("name"));
-        let annotated = account["metadata"]["annotations"][webhook::ROLE_ARN].is_string();
         let key = &world.cluster.key;
         let any =
             json!({"metadata": {}, "spec": {"containers": [{"name": "any", "image": "any"}]}});
@@ -563,9 +642,15 @@ impl Watcher {
                 ns == namespace && template["spec"]["serviceAccountName"] == name
             })
             .map(|(_, workload, template)| (workload.as_str(), template));
-        let known = (namespace.to_owned(), name.to_owned());
-        let (associated, not) = world.cluster.kubernetes.webhook.views(&known, world.now);
-        let interesting = annotated || associated || {
+        let (beliefs, changing) = world.cluster.kubernetes.beliefs(account, world.now);
+        let at = (key.clone(), namespace.to_owned(), name.to_owned());
+        if changing {
+            self.beliefs.insert(at, beliefs.clone());
+        } else {
+            self.beliefs.remove(&at);
+        }
+        let injects = |b: &Belief| b.associated || b.annotations[webhook::ROLE_ARN].is_string();
+        let interesting = beliefs.iter().any(injects) || {
             let mut at = (
                 key.clone(),
                 namespace.to_owned(),
@@ -580,11 +665,14 @@ impl Watcher {
         }
         for (workload, template) in std::iter::once(("ServiceAccount", &any)).chain(own) {
             let mut verdict = None;
-            for view in [(associated, true), (not, false)]
-                .into_iter()
-                .filter_map(|(exists, view)| exists.then_some(view))
-            {
-                let judged = self.judge_new_pod(world, account, template, view);
+            for belief in &beliefs {
+                let mut judged = self.judge_new_pod(world, account, template, belief);
+                // That a webhook has not heard of a deletion yet cannot be helped; if a pod comes up so, it is judged then.
+                let late =
+                    belief.associated && world.cluster.association_of(namespace, name).is_none();
+                if late && matches!(judged, Some(Err(_))) {
+                    judged = None;
+                }
                 verdict = match (verdict, judged) {
                     (Some(Err(reason)), _) => Some(Err(reason)),
                     (kept, None) => kept,
@@ -630,7 +718,7 @@ impl Watcher {
         world: &World<'_>,
         account: &Value,
         template: &Value,
-        associated: bool,
+        belief: &Belief,
     ) -> Option<Result<Path, String>> {
         let cluster = world.cluster;
         let k = &cluster.kubernetes;
@@ -652,8 +740,8 @@ impl Watcher {
             webhook::mutate(
                 &mut pod,
                 &Circumstances {
-                    annotations: &account["metadata"]["annotations"],
-                    associated,
+                    annotations: &belief.annotations,
+                    associated: belief.associated,
                     region: &cluster.key.region,
                     regional_sts: true,
                     random: 0,
@@ -666,12 +754,7 @@ impl Watcher {
         let around = cluster.surroundings();
         let labels = pod["metadata"]["labels"].clone();
         let fargate = admission::fargate_profile(&around, namespace, &labels).is_some();
-        let association = self.association(cluster, &pod, world.now).filter(|_| {
-            associated
-                || cluster
-                    .association_of(namespace, account_of(&pod))
-                    .is_some()
-        });
+        let association = self.association(cluster, &pod, world.now);
         world.path_anywhere(&pod, &association, fargate)
     }
 
@@ -694,14 +777,16 @@ impl Watcher {
         });
     }
 
-    /// Looks again at pods whose cached credentials may have run out, and at accounts whose association has ceased to be in effect.
+    /// Looks again at what changes as time passes or others are told: pods whose cached credentials may have run out, accounts of which
+    /// EKS Auth or a webhook believes something else than before, and roles whose trust policy has reached STS.
     pub(crate) fn expire(
         &mut self,
         iam: &BTreeMap<String, Iam>,
         clusters: &BTreeMap<ClusterKey, Cluster>,
         now: OffsetDateTime,
     ) {
-        if self.deleted.is_empty() && self.report.covered_by_cache == 0 {
+        self.look_at_trusts(iam, clusters, now);
+        if self.deleted.is_empty() && self.beliefs.is_empty() && self.report.covered_by_cache == 0 {
             return;
         }
         let cache = self.cache;
@@ -719,116 +804,77 @@ impl Watcher {
                 accounts.insert((key.clone(), namespace.into(), account_of(pod).into()));
             }
         }
-        let forgotten: Vec<(ClusterKey, String, String)> = self
-            .deleted
-            .keys()
-            .filter(|(key, namespace, account)| {
-                clusters.get(key).is_none_or(|c| {
-                    let at = (namespace.clone(), account.clone());
-                    !c.kubernetes.webhook.views(&at, now).0
-                })
-            })
-            .cloned()
-            .collect();
-        for at in &forgotten {
-            self.deleted.remove(at);
+        for (at, deletion) in &mut self.deleted {
+            if !deletion.settled && !deletion.is_served(self.auth_delay, now) {
+                deletion.settled = true;
+                accounts.insert(at.clone());
+            }
         }
-        accounts.extend(forgotten);
+        for (at, believed) in &self.beliefs {
+            let account = clusters.get(&at.0).and_then(|cluster| {
+                let store = &cluster.kubernetes.store;
+                let account = store.find(built_in("serviceaccounts"), &at.1, &at.2)?;
+                Some(cluster.kubernetes.beliefs(account, now))
+            });
+            if account.is_none_or(|(beliefs, changing)| !changing || beliefs != *believed) {
+                accounts.insert(at.clone());
+            }
+        }
+        self.beliefs.retain(|at, _| !accounts.contains(at));
         for (key, namespace, account) in accounts {
             let affected = Affected::Account(key, namespace, account);
             self.judge(iam, clusters, &affected, Some("time passed"), now);
         }
     }
-}
 
-/// Kind and name of what made a pod; `None` for one of its own.
-fn workload_of(cluster: &Cluster, pod: &Value) -> Option<String> {
-    let owner = controllers::controller(pod)?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (kind, name) = (text(&owner["kind"]), text(&owner["name"]));
-    if kind == "ReplicaSet" {
-        let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
-        let store = &cluster.kubernetes.store;
-        let set = store.find(built_in("replicasets"), namespace, &name);
-        if let Some(owner) = set.and_then(controllers::controller) {
-            return Some(format!("{}/{}", text(&owner["kind"]), text(&owner["name"])));
+    /// Judges those whose role's trust policy looks different to STS than at the last look.
+    fn look_at_trusts(
+        &mut self,
+        iam: &BTreeMap<String, Iam>,
+        clusters: &BTreeMap<ClusterKey, Cluster>,
+        now: OffsetDateTime,
+    ) {
+        let at = self.seen(now);
+        if at.is_none() && self.seen_trusts.is_empty() {
+            return;
+        }
+        let versions = iam.values().flat_map(|account| account.versions_at(at));
+        let seen: BTreeMap<String, i128> = versions.map(|(a, v)| (a.to_owned(), v)).collect();
+        let changed: Vec<String> = seen
+            .iter()
+            .filter(|(arn, version)| self.seen_trusts.get(*arn).is_some_and(|v| v != *version))
+            .map(|(arn, _)| arn.clone())
+            .collect();
+        self.seen_trusts = if at.is_some() { seen } else { BTreeMap::new() };
+        for arn in changed {
+            self.judge(
+                iam,
+                clusters,
+                &Affected::Role(arn),
+                Some("time passed"),
+                now,
+            );
         }
     }
-    Some(format!("{kind}/{name}"))
 }
 
-/// Namespace, `Kind/name` and pod template of everything that makes pods, custom resources included.
-fn templates(cluster: &Cluster) -> Vec<(String, String, Value)> {
-    cluster
-        .kubernetes
-        .store
-        .all()
-        .filter_map(|object| {
-            let spec = &object["spec"];
-            let template = [&spec["template"], &spec["jobTemplate"]["spec"]["template"]]
-                .into_iter()
-                .find(|t| t["spec"]["containers"].is_array())?;
-            // A ReplicaSet of a Deployment is the Deployment's own affair.
-            if object["kind"] == "ReplicaSet" && controllers::controller(object).is_some() {
-                return None;
-            }
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-            let name = format!(
-                "{}/{}",
-                text(&object["kind"]),
-                text(&object["metadata"]["name"])
-            );
-            Some((
-                text(&object["metadata"]["namespace"]),
-                name,
-                template.clone(),
-            ))
+/// Service accounts with pods whose web identity is for a role, whatever the annotation says now.
+fn users_of_role<'c>(cluster: &'c Cluster, arn: &str) -> BTreeSet<(&'c str, &'c str)> {
+    let pods = cluster.kubernetes.store.items(built_in("pods"));
+    let uses = |pod: &&Value| {
+        let containers = pod["spec"]["containers"].as_array();
+        containers.into_iter().flatten().any(|container| {
+            let env = container["env"].as_array();
+            let mut env = env.into_iter().flatten();
+            env.any(|e| e["name"] == "AWS_ROLE_ARN" && e["value"] == arn)
+        })
+    };
+    pods.filter(uses)
+        .map(|pod| {
+            let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+            (namespace, account_of(pod))
         })
         .collect()
-}
-
-/// Facts of the session that EKS Auth asks STS for.
-pub(crate) fn session_facts(
-    cluster: &Cluster,
-    namespace: &str,
-    account: &str,
-    pod: Option<(&str, &str)>,
-    tags: bool,
-) -> BTreeMap<String, String> {
-    let arn = cluster.arn(&format!("cluster/{}", cluster.key.name));
-    let mut facts = BTreeMap::from([
-        (
-            "aws:sourceaccount".to_owned(),
-            cluster.key.account_id.clone(),
-        ),
-        ("aws:sourcearn".to_owned(), arn.clone()),
-    ]);
-    if tags {
-        let mut tag = |name: &str, value: &str| {
-            facts.insert(format!("aws:requesttag/{name}"), value.to_owned());
-        };
-        tag("eks-cluster-arn", &arn);
-        tag("eks-cluster-name", &cluster.key.name);
-        tag("kubernetes-namespace", namespace);
-        tag("kubernetes-service-account", account);
-        if let Some((name, uid)) = pod {
-            tag("kubernetes-pod-name", name);
-            tag("kubernetes-pod-uid", uid);
-        }
-    }
-    facts
-}
-
-/// Whether a trust policy lets EKS Auth in, with session tags or without.
-pub(crate) fn lets_pods_in(policy: &Value, facts: &BTreeMap<String, String>) -> bool {
-    ["sts:AssumeRole", "sts:TagSession"].iter().all(|action| {
-        trust::allows(
-            policy,
-            &trust::Principal::Service { name: trust::PODS },
-            action,
-            facts,
-        )
-    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 use time::Duration;
 
-use crate::credentials::path::World;
 use crate::eks::{self, EksError, epoch};
 use crate::kubernetes::tokens;
 use crate::kubernetes::webhook::AGENT_AUDIENCE;
@@ -118,11 +117,7 @@ pub(crate) fn assume_role(
             error("ResourceNotFoundException", message)
         })?;
     let arn = cluster.arn(&format!("podidentityassociation/{name}/{}", association.id));
-    let world = World {
-        iam: &state.iam,
-        cluster,
-        now,
-    };
+    let world = state.credentials.world(&state.iam, cluster, now);
     world
         .pod_identity(&association, &namespace, &account, (&pod.0, &pod.1))
         .map_err(|_| {

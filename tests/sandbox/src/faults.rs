@@ -80,7 +80,7 @@ pub enum Drop {
     After,
 }
 
-/// Eventual consistency between IAM and EKS: for so many milliseconds after the write, and for so many looks, EKS does not see it.
+/// Eventual consistency of IAM: for so many milliseconds after the write, and for so many looks, EKS or STS does not see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Visibility {
@@ -92,6 +92,8 @@ pub struct Visibility {
     pub trust_ms: u64,
     /// Looks at a new trust policy that EKS answers with "is invalid".
     pub trust_calls: u64,
+    /// Milliseconds until STS, and with it EKS Auth, sees a new role or trust policy.
+    pub sts_ms: u64,
     /// Milliseconds until a new association shows up in a list.
     pub list_ms: u64,
 }

@@ -205,11 +205,60 @@ impl Iam {
         })
     }
 
+    /// The role as STS saw it at that time: with the trust policy of then, or `None` before the role was known.
+    pub(crate) fn role_at(&self, arn: &str, at: OffsetDateTime) -> Option<RoleView> {
+        let role = self.roles.values().find(|role| role.arn == arn)?;
+        let view = self.role_by_arn(arn).filter(|_| role.known <= at)?;
+        let former = role.former_trusts.iter().find(|(until, _)| *until > at);
+        Some(match former {
+            Some((_, trust)) => RoleView {
+                trust: serde_json::from_str(&self.shown(trust)).unwrap_or_default(),
+                ..view
+            },
+            None => view,
+        })
+    }
+
+    /// ARN of every role, and a number that is another one when [`role_at`](Self::role_at) answers another trust policy.
+    pub(crate) fn versions_at(
+        &self,
+        at: Option<OffsetDateTime>,
+    ) -> impl Iterator<Item = (&str, i128)> {
+        self.roles.values().map(move |role| {
+            let version = match at {
+                Some(at) if role.known > at => -1,
+                Some(at) => {
+                    let mut former = role.former_trusts.iter().map(|(until, _)| *until);
+                    let until = former.find(|until| *until > at);
+                    until.map_or(0, OffsetDateTime::unix_timestamp_nanos)
+                }
+                None => 0,
+            };
+            (role.arn.as_str(), version)
+        })
+    }
+
+    /// Lets everything that was written be known everywhere.
+    pub(crate) fn settle(&mut self) {
+        for role in self.roles.values_mut() {
+            role.former_trusts.clear();
+            role.known = OffsetDateTime::UNIX_EPOCH;
+        }
+    }
+
     /// ARN, unique id and time of the last change of the trust policy of every role.
     pub(crate) fn role_versions(&self) -> impl Iterator<Item = (&str, &str, OffsetDateTime)> {
         self.roles
             .values()
             .map(|r| (r.arn.as_str(), r.unique_id.as_str(), r.trust_changed))
+    }
+
+    /// ARN and trust policy of every role.
+    pub(crate) fn trusts(&self) -> impl Iterator<Item = (String, Value)> {
+        self.roles.values().map(|role| {
+            let trust = serde_json::from_str(&self.shown_trust(role)).unwrap_or_default();
+            (role.arn.clone(), trust)
+        })
     }
 
     /// ARNs of the OpenID Connect providers.

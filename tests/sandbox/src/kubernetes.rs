@@ -51,6 +51,19 @@ pub(crate) struct Kubernetes {
     at_rest: Option<(u64, Option<bool>)>,
 }
 
+/// What an API server's webhook knows of a service account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Belief {
+    /// Whether it has an association.
+    pub(crate) associated: bool,
+    /// Its annotations.
+    pub(crate) annotations: Value,
+}
+
+fn string(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 /// What the Kubernetes side sees of the cluster around it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Surroundings<'a> {
@@ -270,8 +283,38 @@ impl Kubernetes {
         }
     }
 
-    /// Changes how workloads come up.
+    /// What the API servers believe about a service account now, each belief once, and whether that may change by itself.
+    pub(crate) fn beliefs(&self, account: &Value, now: OffsetDateTime) -> (Vec<Belief>, bool) {
+        let text = |field: &str| string(&account["metadata"][field]);
+        let known = (text("namespace"), text("name"));
+        let mut beliefs: Vec<Belief> = Vec::new();
+        let mut changing = self.webhook.is_changing(&known);
+        for (instance, associated) in self.webhook.answers(&known, now).into_iter().enumerate() {
+            let at = self.webhook.sees_annotations_of(instance, now);
+            let annotations = self.store.annotations_at(account, at);
+            changing |= *annotations != account["metadata"]["annotations"];
+            let belief = Belief {
+                associated,
+                annotations: annotations.clone(),
+            };
+            if !beliefs.contains(&belief) {
+                beliefs.push(belief);
+            }
+        }
+        (beliefs, changing)
+    }
+
+    /// Changes how the webhook behaves. What API servers know already they do not forget.
+    pub(crate) fn set_webhook(&mut self, settings: webhook::Settings) {
+        if self.webhook.settings.annotation_delay_ms == 0 {
+            self.store.forget_annotations();
+        }
+        self.webhook.settings = settings;
+    }
+
+    /// Changes how workloads come up and go down.
     pub(crate) fn set_controllers(&mut self, settings: controllers::Settings) {
+        self.store.set_termination(settings.termination_ms);
         self.controller = settings;
         self.at_rest = None;
     }
@@ -284,6 +327,9 @@ impl Kubernetes {
         now: OffsetDateTime,
     ) {
         self.webhook.sync(present, settle, now);
+        if settle {
+            self.store.forget_annotations();
+        }
     }
 
     /// An object by its resource name, such as `serviceaccounts`; a custom one as `rollouts` or `rollouts.argoproj.io`.

@@ -234,7 +234,7 @@ impl Sandbox {
 
     /// Adds a rule.
     pub fn fault(&self, fault: Fault) {
-        self.shared.state().faults.add(fault);
+        self.shared.state().add_fault(fault);
     }
 
     /// Removes all rules.

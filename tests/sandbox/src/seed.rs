@@ -29,6 +29,8 @@ struct Seed {
     settle: Option<bool>,
     /// Milliseconds that a pod may live on what the agent has cached after its association is deleted.
     agent_cache_ms: Option<u64>,
+    /// Milliseconds that EKS Auth goes on to serve an association that is deleted.
+    auth_delay_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -278,10 +280,14 @@ pub(crate) fn apply(state: &mut State, value: Value, now: OffsetDateTime) -> Res
         apply_cluster(state, cluster, now).map_err(|e| format!("seed: cluster {name}: {e}"))?;
     }
     if let Some(visibility) = seed.visibility {
-        state.faults.set_visibility(visibility);
+        state.set_visibility(visibility);
     }
     if let Some(ms) = seed.agent_cache_ms {
         state.credentials.cache =
+            time::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX));
+    }
+    if let Some(ms) = seed.auth_delay_ms {
+        state.credentials.auth_delay =
             time::Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX));
     }
     if settle {
@@ -373,7 +379,7 @@ fn apply_cluster(state: &mut State, seed: SeedCluster, now: OffsetDateTime) -> R
         cluster.kubernetes.put(object, now)?;
     }
     if let Some(webhook) = seed.webhook {
-        cluster.kubernetes.webhook.settings = webhook;
+        cluster.kubernetes.set_webhook(webhook);
     }
     if let Some(controllers) = seed.controllers {
         cluster.kubernetes.set_controllers(controllers);

@@ -12,7 +12,7 @@ use crate::eks::cluster::{Cluster, ClusterKey};
 use crate::eks::idempotency::Idempotency;
 use crate::eks::paging::Pager;
 use crate::endpoints::Endpoints;
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults, Visibility};
 use crate::iam::{Iam, RoleView};
 use crate::ids::Ids;
 use crate::journal::Journal;
@@ -199,6 +199,28 @@ impl State {
         SeenRole::Visible(role)
     }
 
+    /// Adds a rule.
+    pub(crate) fn add_fault(&mut self, fault: Fault) {
+        if let Some(visibility) = fault.visibility {
+            self.set_visibility(visibility);
+        }
+        self.faults.add(fault);
+    }
+
+    /// Changes how late EKS and STS see what IAM wrote. What STS has seen it does not unsee.
+    pub(crate) fn set_visibility(&mut self, visibility: Visibility) {
+        if self.faults.visibility().sts_ms == 0 {
+            self.iam.values_mut().for_each(Iam::settle);
+        }
+        self.faults.set_visibility(visibility);
+    }
+
+    /// The time whose roles and trust policies STS sees now; `None` if it sees everything at once.
+    pub(crate) fn seen_by_sts(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let ms = i64::try_from(self.faults.visibility().sts_ms).unwrap_or(i64::MAX);
+        (ms > 0).then(|| now.saturating_sub(time::Duration::milliseconds(ms)))
+    }
+
     fn hidden(&mut self, what: String, age: time::Duration, ms: u64, calls: u64) -> bool {
         if age.whole_milliseconds() < i128::from(ms) {
             return true;
@@ -217,6 +239,8 @@ impl State {
             cluster.sync_associations(false, now);
         }
         self.credentials
+            .set_sts_lag(self.faults.visibility().sts_ms);
+        self.credentials
             .look_outside(&self.iam, &self.clusters, now);
         self.advance(now);
     }
@@ -227,14 +251,17 @@ impl State {
             iam,
             clusters,
             credentials,
+            faults,
             ..
         } = self;
+        credentials.set_sts_lag(faults.visibility().sts_ms);
         credentials.expire(iam, clusters, now);
         let keys: Vec<ClusterKey> = clusters.keys().cloned().collect();
         for key in keys {
             let Some(cluster) = clusters.get_mut(&key) else {
                 continue;
             };
+            cluster.kubernetes.webhook.forget_what_all_know(now);
             cluster.run_controllers(false, now);
             let transitions = cluster.kubernetes.store.take_transitions();
             if !transitions.is_empty() {
@@ -248,6 +275,9 @@ impl State {
         for cluster in self.clusters.values_mut() {
             cluster.sync_associations(true, now);
             cluster.run_controllers(true, now);
+        }
+        for account in self.iam.values_mut() {
+            account.settle();
         }
         self.credentials
             .baseline(&self.iam, &mut self.clusters, now);
@@ -272,6 +302,7 @@ impl State {
             "account_id": self.defaults.account_id,
             "region": self.defaults.region,
             "clusters": self.clusters.values().map(Cluster::describe_all).collect::<Vec<_>>(),
+            "roles": self.iam.values().flat_map(Iam::trusts).collect::<serde_json::Map<_, _>>(),
             "faults": self.faults.list(),
         })
     }

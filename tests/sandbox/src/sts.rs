@@ -159,9 +159,12 @@ fn session<'a>(
     })
 }
 
-fn role_of(state: &mut State, arn: &str) -> Option<RoleView> {
+/// A role as STS sees it now.
+fn role_of(state: &mut State, arn: &str, now: OffsetDateTime) -> Option<RoleView> {
     let account = trust::role_account(arn)?;
-    state.iam(account).role_by_arn(arn)
+    let seen = state.seen_by_sts(now);
+    let iam = state.iam(account);
+    seen.map_or_else(|| iam.role_by_arn(arn), |at| iam.role_at(arn, at))
 }
 
 fn assume_role(
@@ -213,7 +216,7 @@ fn assume_role(
         )
     };
     // A role that does not exist is answered as one that refuses, so that nobody can probe for names.
-    let role = role_of(state, session.role_arn).ok_or_else(denied)?;
+    let role = role_of(state, session.role_arn, caller.context.now).ok_or_else(denied)?;
     let mut actions = vec!["sts:AssumeRole"];
     if !tags.is_empty() {
         actions.push("sts:TagSession");
@@ -296,7 +299,7 @@ fn assume_role_with_web_identity(
             format!("No OpenIDConnect provider found in your account for {issuer}"),
         ));
     }
-    let role = role_of(state, session.role_arn).ok_or_else(denied)?;
+    let role = role_of(state, session.role_arn, caller.context.now).ok_or_else(denied)?;
     if !trust::allows(
         &role.trust,
         &Principal::Federated {

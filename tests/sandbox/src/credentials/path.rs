@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{lets_pods_in, session_facts};
 use crate::eks::associations::Association;
 use crate::eks::cluster::Cluster;
 use crate::iam::Iam;
@@ -81,6 +80,8 @@ pub(crate) struct World<'a> {
     pub(crate) iam: &'a BTreeMap<String, Iam>,
     pub(crate) cluster: &'a Cluster,
     pub(crate) now: OffsetDateTime,
+    /// The time whose roles and trust policies STS sees; `None` if it sees all changes at once.
+    pub(crate) seen: Option<OffsetDateTime>,
 }
 
 /// Names and values of a container's environment; a value from elsewhere is empty.
@@ -239,7 +240,10 @@ impl World<'_> {
     fn role_trust(&self, arn: &str) -> Result<Value, String> {
         trust::role_account(arn)
             .and_then(|account| self.iam.get(account))
-            .and_then(|iam| iam.role_by_arn(arn))
+            .and_then(|iam| match self.seen {
+                Some(at) => iam.role_at(arn, at),
+                None => iam.role_by_arn(arn),
+            })
             .map(|role| role.trust)
             .ok_or_else(|| format!("role {arn} does not exist"))
     }
@@ -379,4 +383,48 @@ impl World<'_> {
             Err(format!("no Pod Identity agent is ready on {name}"))
         }
     }
+}
+
+/// Facts of the session that EKS Auth asks STS for.
+fn session_facts(
+    cluster: &Cluster,
+    namespace: &str,
+    account: &str,
+    pod: Option<(&str, &str)>,
+    tags: bool,
+) -> BTreeMap<String, String> {
+    let arn = cluster.arn(&format!("cluster/{}", cluster.key.name));
+    let mut facts = BTreeMap::from([
+        (
+            "aws:sourceaccount".to_owned(),
+            cluster.key.account_id.clone(),
+        ),
+        ("aws:sourcearn".to_owned(), arn.clone()),
+    ]);
+    if tags {
+        let mut tag = |name: &str, value: &str| {
+            facts.insert(format!("aws:requesttag/{name}"), value.to_owned());
+        };
+        tag("eks-cluster-arn", &arn);
+        tag("eks-cluster-name", &cluster.key.name);
+        tag("kubernetes-namespace", namespace);
+        tag("kubernetes-service-account", account);
+        if let Some((name, uid)) = pod {
+            tag("kubernetes-pod-name", name);
+            tag("kubernetes-pod-uid", uid);
+        }
+    }
+    facts
+}
+
+/// Whether a trust policy lets EKS Auth in, with session tags or without.
+fn lets_pods_in(policy: &Value, facts: &BTreeMap<String, String>) -> bool {
+    ["sts:AssumeRole", "sts:TagSession"].iter().all(|action| {
+        trust::allows(
+            policy,
+            &trust::Principal::Service { name: trust::PODS },
+            action,
+            facts,
+        )
+    })
 }

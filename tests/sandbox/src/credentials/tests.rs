@@ -589,3 +589,246 @@ fn a_custom_workload_owns_its_replica_set() {
         "{lost:?}"
     );
 }
+
+/// More than any test takes.
+const LONG: u64 = 600_000;
+
+fn annotate(sandbox: &Sandbox, role: Value) {
+    let body = json!({"metadata": {"annotations": {"eks.amazonaws.com/role-arn": role}}});
+    kubernetes(sandbox, "PATCH", "serviceaccounts", "api", body);
+}
+
+/// `payments/api` on Pod Identity, IRSA retired. The id of the association.
+fn retired(sandbox: &Sandbox) -> String {
+    trust(
+        sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    let id = associate(sandbox, "payments", "api", API);
+    restart(sandbox, "api", 1);
+    annotate(sandbox, Value::Null);
+    trust(sandbox, "payments-api", json!([pods(Value::Null)]));
+    assert_eq!(sandbox.credential_report().violations, []);
+    id
+}
+
+fn excuses(sandbox: &Sandbox) -> Vec<Option<&'static str>> {
+    let pods = sandbox.credential_report().pods;
+    let of_api = pods
+        .iter()
+        .filter(|p| p.namespace == "payments" && p.service_account == "api");
+    of_api.map(|p| p.excuse).collect()
+}
+
+#[test]
+fn a_way_back_must_wait_until_sts_and_webhooks_know() {
+    let late_trust = json!({"visibility": {"sts_ms": LONG}});
+    let late_annotation =
+        json!({"clusters": [{"name": "demo", "webhook": {"annotation_delay_ms": LONG}}]});
+    let known = json!({"visibility": {}, "clusters": [{"name": "demo", "webhook": {}}]});
+    for (late, expected) in [
+        (
+            late_trust,
+            "does not let payments/api in with a web identity",
+        ),
+        (late_annotation, "names no credentials"),
+    ] {
+        for waits in [true, false] {
+            let sandbox = sandbox();
+            let id = retired(&sandbox);
+            sandbox.seed(late.clone()).unwrap();
+            trust(
+                &sandbox,
+                "payments-api",
+                json!([irsa("api"), pods(Value::Null)]),
+            );
+            annotate(&sandbox, API.into());
+            if waits {
+                sandbox.seed(known.clone()).unwrap();
+            }
+            dissociate(&sandbox, &id);
+            let found = sandbox.credential_report().violations;
+            if waits {
+                assert_eq!(found, [], "{expected}");
+            } else {
+                assert!(
+                    found.iter().any(|v| v.reason.contains(expected)),
+                    "{found:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn sts_still_sees_a_trust_policy_that_was_replaced() {
+    let sandbox = sandbox();
+    sandbox
+        .seed(json!({"visibility": {"sts_ms": LONG}}))
+        .unwrap();
+    trust(&sandbox, "payments-api", json!([pods(Value::Null)]));
+    assert_eq!(sandbox.credential_report().violations, []);
+    assert_eq!(paths(&sandbox, "api"), ["web_identity"]);
+    sandbox.clear_faults();
+    let found = sandbox.credential_report().violations;
+    assert!(
+        found
+            .iter()
+            .any(|v| v.after == "time passed" && v.reason.contains("with a web identity")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_a_webhook_has_learnt_late_is_judged_then() {
+    let sandbox = sandbox();
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "webhook": {"delay_probes": 1}}]}))
+        .unwrap();
+    let web = json!({"StringEquals": {"aws:RequestTag/kubernetes-service-account": "web"}});
+    trust(&sandbox, "payments-api", json!([irsa("api"), pods(web)]));
+    associate(&sandbox, "payments", "api", API);
+    assert_eq!(
+        sandbox.credential_report().violations,
+        [],
+        "nobody knows of it yet"
+    );
+    assert!(!probe(&sandbox));
+    let found = sandbox.credential_report().violations;
+    assert!(
+        found
+            .iter()
+            .any(|v| v.reason.contains("does not let Pod Identity in")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn only_a_pod_that_was_ready_lives_on_the_cache() {
+    let never = json!({"workloads": [{"kind": "Deployment", "name": "api", "when": "pod_identity", "failure": "never_ready"}]});
+    for (controllers, expected, counts) in [
+        (json!({}), "agent_cache", (2, 0)),
+        (never, "unavoidable", (0, 1)),
+    ] {
+        let sandbox = sandbox();
+        sandbox
+            .seed(json!({"clusters": [{"name": "demo", "controllers": controllers}]}))
+            .unwrap();
+        trust(
+            &sandbox,
+            "payments-api",
+            json!([irsa("api"), pods(Value::Null)]),
+        );
+        let id = associate(&sandbox, "payments", "api", API);
+        restart(&sandbox, "api", 1);
+        dissociate(&sandbox, &id);
+        assert!(
+            excuses(&sandbox).contains(&Some(expected)),
+            "{:?}",
+            excuses(&sandbox)
+        );
+        let report = sandbox.credential_report();
+        assert_eq!((report.covered_by_cache, report.unavoidable), counts);
+        restart(&sandbox, "api", 2);
+        assert_eq!(excuses(&sandbox), [None, None], "{expected}");
+        assert_eq!(sandbox.credential_report().violations, [], "{expected}");
+    }
+}
+
+#[test]
+fn a_pod_that_a_late_webhook_sends_to_the_agent_is_unavoidable_unless_rolled() {
+    let sandbox = sandbox();
+    trust(
+        &sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    let id = associate(&sandbox, "payments", "api", API);
+    restart(&sandbox, "api", 1);
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "webhook": {"delay_ms": LONG}}]}))
+        .unwrap();
+    dissociate(&sandbox, &id);
+    kubernetes(
+        &sandbox,
+        "PATCH",
+        "deployments",
+        "api",
+        json!({"spec": {"replicas": 3}}),
+    );
+    let report = sandbox.credential_report();
+    assert_eq!(report.violations, []);
+    assert_eq!((report.covered_by_cache, report.unavoidable), (2, 1));
+    restart(&sandbox, "api", 2);
+    let found = sandbox.credential_report().violations;
+    assert!(
+        found.iter().any(|v| v.reason.contains("no association")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn eks_auth_may_learn_of_a_deletion_late() {
+    let sandbox = sandbox();
+    trust(
+        &sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    let id = associate(&sandbox, "payments", "api", API);
+    restart(&sandbox, "api", 1);
+    sandbox.seed(json!({"auth_delay_ms": LONG})).unwrap();
+    dissociate(&sandbox, &id);
+    assert_eq!(paths(&sandbox, "api"), ["pod_identity"]);
+    sandbox.seed(json!({"auth_delay_ms": 0})).unwrap();
+    assert_eq!(excuses(&sandbox), [Some("agent_cache"); 2]);
+    assert_eq!(sandbox.credential_report().violations, []);
+}
+
+#[test]
+fn a_pod_needs_its_credentials_to_the_last() {
+    let sandbox = sandbox();
+    sandbox
+        .seed(json!({"clusters": [{"name": "demo", "controllers": {"termination_ms": LONG}}]}))
+        .unwrap();
+    trust(
+        &sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    associate(&sandbox, "payments", "api", API);
+    restart(&sandbox, "api", 1);
+    assert_eq!(paths(&sandbox, "api"), ["pod_identity"], "those that stay");
+    assert_eq!(sandbox.credential_report().violations, []);
+    trust(&sandbox, "payments-api", json!([pods(Value::Null)]));
+    let found = sandbox.credential_report().violations;
+    assert!(
+        found
+            .iter()
+            .any(|v| v.reason.contains("with a web identity")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn an_exemption_that_ends_forgives_what_is_broken_and_nothing_later() {
+    let sandbox = sandbox();
+    let expect = |expected: bool| {
+        let item = json!({"namespace": "payments", "service_account": "api", "expected": expected});
+        sandbox
+            .seed(json!({"clusters": [{"name": "demo", "expect_credentials": [item]}]}))
+            .unwrap();
+    };
+    expect(false);
+    trust(&sandbox, "payments-api", json!([pods(Value::Null)]));
+    expect(true);
+    trust(
+        &sandbox,
+        "payments-api",
+        json!([irsa("api"), pods(Value::Null)]),
+    );
+    assert_eq!(sandbox.credential_report().violations, []);
+    trust(&sandbox, "payments-api", json!([pods(Value::Null)]));
+    assert_ne!(sandbox.credential_report().violations, []);
+}

@@ -13,6 +13,9 @@ use super::xml::Xml;
 use super::{Answer, Iam, Outcome};
 use crate::context::RequestContext;
 
+/// Former trust policies that are kept for those who see changes late.
+const FORMER_TRUSTS: usize = 32;
+
 /// A role.
 #[derive(Clone, Debug)]
 pub(super) struct Role {
@@ -24,6 +27,10 @@ pub(super) struct Role {
     pub(super) created: OffsetDateTime,
     pub(super) trust: TrustPolicy,
     pub(super) trust_changed: OffsetDateTime,
+    /// Trust policies of the past, each with the time until which it held; the newest is last.
+    pub(super) former_trusts: Vec<(OffsetDateTime, TrustPolicy)>,
+    /// Since when the role is known of; not its creation, if it was seeded.
+    pub(super) known: OffsetDateTime,
     pub(super) description: Option<String>,
     /// Seconds.
     pub(super) max_session_duration: u32,
@@ -135,6 +142,8 @@ impl Iam {
             created: context.now,
             trust,
             trust_changed: context.now,
+            former_trusts: Vec::new(),
+            known: context.now,
             description: description.filter(|text| !text.is_empty()),
             max_session_duration,
             permissions_boundary,
@@ -218,7 +227,11 @@ impl Iam {
         self.role(&name)?;
         let trust = self.parse_trust(context, &document)?;
         let role = self.role_mut(&name)?;
-        role.trust = trust;
+        let former = std::mem::replace(&mut role.trust, trust);
+        role.former_trusts.push((context.now, former));
+        if role.former_trusts.len() > FORMER_TRUSTS {
+            role.former_trusts.remove(0);
+        }
         role.trust_changed = context.now;
         Ok(Answer::Empty)
     }
@@ -268,7 +281,12 @@ impl Iam {
 
     /// The trust policy with its principals as they are now.
     pub(super) fn shown_trust(&self, role: &Role) -> String {
-        role.trust.shown(|unique_id| {
+        self.shown(&role.trust)
+    }
+
+    /// A trust policy, present or former, with its principals as they are now.
+    pub(super) fn shown(&self, trust: &TrustPolicy) -> String {
+        trust.shown(|unique_id| {
             self.roles.values().any(|role| role.unique_id == unique_id)
                 || self.users.values().any(|user| user.unique_id == unique_id)
                 || super::users::is_implicit_id(unique_id)

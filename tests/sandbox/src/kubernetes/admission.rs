@@ -152,12 +152,14 @@ impl Kubernetes {
         }
         let name = account["metadata"]["name"].as_str().unwrap_or_default();
         let who = (namespace.to_owned(), name.to_owned());
-        let associated = self.webhook.ask(&who, write.now);
+        let (associated, instance) = self.webhook.ask(&who, write.now);
+        let at = self.webhook.sees_annotations_of(instance, write.now);
+        let annotations = self.store.annotations_at(account, at).clone();
         let random = self.store.ids().next();
         webhook::mutate(
             pod,
             &Circumstances {
-                annotations: &account["metadata"]["annotations"],
+                annotations: &annotations,
                 associated,
                 region: around.region,
                 regional_sts: self.webhook.settings.regional_sts,

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) ready_ms: u64,
     /// Reads of pods or workloads until a new pod is ready.
     pub(crate) ready_reads: u64,
+    /// Milliseconds that a deleted pod takes to end.
+    pub(crate) termination_ms: u64,
     /// Exceptions; the first that matches holds.
     pub(crate) workloads: Vec<Behaviour>,
 }
@@ -85,19 +87,22 @@ struct Pod {
     name: String,
     node: String,
     hash: String,
+    /// Ready, and not about to end.
     ready: bool,
     succeeded: bool,
+    ending: bool,
     created: String,
 }
 
-/// The pods of a cluster by the uid of their controller.
+/// The pods of a cluster by the uid of their controller: those that stay, and after them in `all` those that are ending.
 struct Index {
     pods: BTreeMap<String, Vec<Pod>>,
+    ending: BTreeMap<String, Vec<Pod>>,
 }
 
 impl Index {
     fn of(k: &Kubernetes) -> Self {
-        let mut pods: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+        let (mut pods, mut leaving) = (BTreeMap::new(), BTreeMap::new());
         for object in k.store.items(built_in("pods")) {
             let Some(owner) = controller(object) else {
                 continue;
@@ -109,19 +114,34 @@ impl Index {
                 .find_map(|l| labels[*l].as_str())
                 .unwrap_or_default();
             let owner = string(&owner["uid"]);
-            pods.entry(owner).or_default().push(Pod {
+            let ending = metadata["deletionTimestamp"].is_string();
+            let list = if ending { &mut leaving } else { &mut pods };
+            let list: &mut Vec<Pod> = list.entry(owner).or_default();
+            list.push(Pod {
                 namespace: string(&metadata["namespace"]),
                 name: string(&metadata["name"]),
                 node: string(&object["spec"]["nodeName"]),
                 hash: hash.into(),
-                ready: is_ready(object),
+                ready: is_ready(object) && !ending,
+                ending,
                 succeeded: object["status"]["phase"] == "Succeeded",
                 created: string(&metadata["creationTimestamp"]),
             });
         }
-        Self { pods }
+        Self {
+            pods,
+            ending: leaving,
+        }
     }
 
+    /// The pods of an owner, those that are ending included: for owners that put nothing in a pod's place before it is gone.
+    fn owned_or_ending(&self, owner: &Value) -> Vec<Pod> {
+        let uid = owner["metadata"]["uid"].as_str().unwrap_or_default();
+        let ending = self.ending.get(uid).into_iter().flatten();
+        self.owned(owner).iter().chain(ending).cloned().collect()
+    }
+
+    /// The pods of an owner that stay.
     fn owned(&self, owner: &Value) -> &[Pod] {
         owner["metadata"]["uid"]
             .as_str()
@@ -164,6 +184,7 @@ pub(crate) fn run(
     }
     for _ in 0..ROUNDS {
         let before = k.store.revision();
+        k.store.reap(settle, now);
         daemon_sets::agent(k, around, now);
         deployments::reconcile(k, around, now);
         deployments::replica_sets(k, around, now);
@@ -175,7 +196,7 @@ pub(crate) fn run(
             break;
         }
     }
-    let waiting = pods::any_waiting(k, around);
+    let waiting = pods::any_waiting(k, around) || k.store.has_ending();
     k.at_rest = (!waiting).then(|| (k.store.revision(), around.agent));
 }
 

@@ -6,9 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use time::{Duration, OffsetDateTime};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::defaults;
@@ -23,10 +23,14 @@ use crate::ids::Ids;
 pub(crate) use super::failure::Failure;
 pub(crate) use super::kinds::Kind;
 
+mod ending;
+
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
 /// Lists kept for continuation; older ones are gone, as after a compaction.
 const SNAPSHOTS: usize = 64;
+/// Former annotations that are kept of a service account.
+const FORMER_ANNOTATIONS: usize = 16;
 /// Revision of an empty cluster.
 const FIRST: u64 = 1000;
 
@@ -104,6 +108,12 @@ pub(crate) struct Store {
     custom: Vec<&'static Kind>,
     log: Log,
     transitions: Vec<Transition>,
+    /// Annotations that service accounts had, by namespace and name, with the times until which they had them; the newest is last.
+    former_annotations: BTreeMap<(String, String), Vec<(OffsetDateTime, Value)>>,
+    /// How long a pod takes to end.
+    termination: Duration,
+    /// Pods that are ending, and when they will have.
+    ending: BTreeMap<Key, OffsetDateTime>,
 }
 
 impl Default for Store {
@@ -117,6 +127,9 @@ impl Default for Store {
             custom: Vec::new(),
             log: Log::at(FIRST),
             transitions: Vec::new(),
+            former_annotations: BTreeMap::new(),
+            termination: Duration::ZERO,
+            ending: BTreeMap::new(),
         }
     }
 }
@@ -163,6 +176,28 @@ impl Store {
     /// What has happened since this was asked last.
     pub(crate) fn take_transitions(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.transitions)
+    }
+
+    /// The annotations that a service account had at that time, as far back as is known; without a time, those that it has.
+    pub(crate) fn annotations_at<'s>(
+        &'s self,
+        account: &'s Value,
+        at: Option<OffsetDateTime>,
+    ) -> &'s Value {
+        let metadata = &account["metadata"];
+        let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
+        let former = self
+            .former_annotations
+            .get(&(text("namespace"), text("name")));
+        former
+            .zip(at)
+            .and_then(|(former, at)| former.iter().find(|(until, _)| *until > at))
+            .map_or(&metadata["annotations"], |(_, annotations)| annotations)
+    }
+
+    /// Lets everybody know the annotations of service accounts as they are.
+    pub(super) fn forget_annotations(&mut self) {
+        self.former_annotations.clear();
     }
 
     /// Forgets history: old watches and continuations expire.
@@ -294,6 +329,17 @@ impl Store {
     ) {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = self.revision.to_string().into();
+        if let Some(old) = old
+            && kind.plural == "serviceaccounts"
+            && old["metadata"]["annotations"] != object["metadata"]["annotations"]
+        {
+            let at = (key.2.clone(), key.3.clone());
+            let former = self.former_annotations.entry(at).or_default();
+            former.push((now, old["metadata"]["annotations"].clone()));
+            if former.len() > FORMER_ANNOTATIONS {
+                former.remove(0);
+            }
+        }
         self.transitions.push(Transition {
             kind,
             namespace: key.2.clone(),
@@ -356,6 +402,7 @@ impl Store {
             "creationTimestamp",
             "resourceVersion",
             "deletionTimestamp",
+            "deletionGracePeriodSeconds",
             "generation",
         ] {
             match &old["metadata"][field] {
@@ -513,7 +560,14 @@ impl Store {
         }
         let uid = old["metadata"]["uid"].clone();
         if !write.dry_run {
-            self.remove(kind, namespace, name, write.now);
+            if options["gracePeriodSeconds"] == 0 {
+                self.vanish(kind, Self::key(kind, namespace, name), write.now);
+            } else {
+                self.remove(kind, namespace, name, write.now);
+            }
+            if let Some(ending) = self.find(kind, namespace, name) {
+                old = ending.clone();
+            }
             if options["propagationPolicy"] != "Orphan" {
                 self.collect_garbage(&uid, write.now);
             } else {
@@ -549,8 +603,10 @@ impl Store {
         })
     }
 
-    fn remove(&mut self, kind: &'static Kind, namespace: &str, name: &str, now: OffsetDateTime) {
-        let key = Self::key(kind, namespace, name);
+    fn vanish(&mut self, kind: &'static Kind, key: Key, now: OffsetDateTime) {
+        self.ending.remove(&key);
+        self.former_annotations
+            .retain(|at, _| kind.plural != "serviceaccounts" || (&at.0, &at.1) != (&key.2, &key.3));
         let Some(old) = self.objects.remove(&key) else {
             return;
         };

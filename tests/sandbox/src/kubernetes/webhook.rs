@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 /// Label that keeps the webhook away from a pod.
 pub(crate) const SKIP_LABEL: &str = "eks.amazonaws.com/skip-pod-identity-webhook";
@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) delay_ms: u64,
     /// Pods of the service account that the last of them still answers the old way; the first needs its part of that.
     pub(crate) delay_probes: u64,
+    /// Milliseconds until the last of them knows of changed annotations of a service account; the first knows after its part of that.
+    pub(crate) annotation_delay_ms: u64,
     /// Whether `AWS_STS_REGIONAL_ENDPOINTS` is injected where no annotation decides.
     pub(crate) regional_sts: bool,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             api_servers: 1,
             delay_ms: 0,
             delay_probes: 0,
+            annotation_delay_ms: 0,
             regional_sts: true,
         }
     }
@@ -111,22 +114,64 @@ impl Webhook {
 
     /// Whether an API server knows an association of the service account.
     fn knows(&self, instance: usize, account: &Account, now: OffsetDateTime) -> bool {
-        let (part, whole) = (instance as u64 + 1, self.settings.api_servers.max(1));
-        let (ms, probes) = (
-            self.settings.delay_ms * part / whole,
-            (self.settings.delay_probes * part).div_ceil(whole),
-        );
         let visible = self.changes.get(account).and_then(|changes| {
-            changes.iter().rev().find(|change| {
-                (now - change.at).whole_milliseconds() >= i128::from(ms)
-                    && change.probes.get(instance).is_none_or(|p| *p >= probes)
-            })
+            let mut newest = changes.iter().rev();
+            newest.find(|change| self.has_heard(instance, change, now))
         });
         visible.map_or_else(|| self.settled.contains(account), |change| change.present)
     }
 
-    /// The answer of the API server whose turn it is; counts.
-    pub(crate) fn ask(&mut self, account: &Account, now: OffsetDateTime) -> bool {
+    fn has_heard(&self, instance: usize, change: &Change, now: OffsetDateTime) -> bool {
+        let (part, whole) = self.part(instance);
+        let probes = (self.settings.delay_probes * part).div_ceil(whole);
+        (now - change.at).whole_milliseconds() >= i128::from(self.settings.delay_ms * part / whole)
+            && change.probes.get(instance).is_none_or(|p| *p >= probes)
+    }
+
+    fn part(&self, instance: usize) -> (u64, u64) {
+        (instance as u64 + 1, self.settings.api_servers.max(1))
+    }
+
+    /// Changes that every API server knows are no longer changes.
+    pub(crate) fn forget_what_all_know(&mut self, now: OffsetDateTime) {
+        let known: Vec<(Account, bool)> = self
+            .changes
+            .iter()
+            .filter_map(|(account, changes)| {
+                let last = changes.last()?;
+                let all = (0..self.instances()).all(|i| self.has_heard(i, last, now));
+                all.then(|| (account.clone(), last.present))
+            })
+            .collect();
+        for (account, present) in known {
+            self.changes.remove(&account);
+            if present {
+                self.settled.insert(account);
+            } else {
+                self.settled.remove(&account);
+            }
+        }
+    }
+
+    /// Whether some API server may not know the latest about a service account's association.
+    pub(super) fn is_changing(&self, account: &Account) -> bool {
+        self.changes.contains_key(account)
+    }
+
+    /// The time whose annotations of service accounts an API server sees; `None` if it sees changes at once.
+    pub(super) fn sees_annotations_of(
+        &self,
+        instance: usize,
+        now: OffsetDateTime,
+    ) -> Option<OffsetDateTime> {
+        let (part, whole) = self.part(instance);
+        let ms = self.settings.annotation_delay_ms * part / whole;
+        let delay = Duration::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX));
+        (ms > 0).then(|| now.saturating_sub(delay))
+    }
+
+    /// The answer of the API server whose turn it is, and which one that is; counts.
+    pub(crate) fn ask(&mut self, account: &Account, now: OffsetDateTime) -> (bool, usize) {
         let instance = usize::try_from(self.turn % self.settings.api_servers.max(1)).unwrap_or(0);
         self.turn += 1;
         let known = self.knows(instance, account, now);
@@ -135,15 +180,13 @@ impl Webhook {
                 *probes += 1;
             }
         }
-        known
+        (known, instance)
     }
 
-    /// What the API servers would answer now: whether one knows an association, and whether one does not.
-    pub(crate) fn views(&self, account: &Account, now: OffsetDateTime) -> (bool, bool) {
-        let mut views = (0..self.instances()).map(|i| self.knows(i, account, now));
-        let first = views.next().unwrap_or(false);
-        let other = views.any(|view| view != first);
-        (first || other, !first || other)
+    /// Which API servers know an association of the service account now.
+    pub(crate) fn answers(&self, account: &Account, now: OffsetDateTime) -> Vec<bool> {
+        let instances = 0..self.instances();
+        instances.map(|i| self.knows(i, account, now)).collect()
     }
 }
 

@@ -72,7 +72,7 @@ pub(super) fn reconcile(k: &mut Kubernetes, around: &Surroundings<'_>, now: Offs
             .map(|node| string(&node["metadata"]["name"]))
             .collect();
         let revision = hash(&set["spec"]["template"]);
-        let pods = index.owned(set);
+        let pods = &index.owned_or_ending(set);
         for node in &eligible {
             if !pods.iter().any(|p| p.node == *node) {
                 let new = NewPod {
@@ -89,7 +89,7 @@ pub(super) fn reconcile(k: &mut Kubernetes, around: &Surroundings<'_>, now: Offs
         }
         let complete = pods.len() == eligible.len() && pods.iter().all(|p| p.ready);
         if set["spec"]["updateStrategy"]["type"] != "OnDelete" {
-            let next = pods.iter().find(|p| p.hash != revision);
+            let next = pods.iter().find(|p| p.hash != revision && !p.ending);
             if let Some(pod) = next.filter(|p| complete || !p.ready) {
                 delete_pod(k, pod, now);
             }

@@ -58,7 +58,16 @@ fn step(k: &mut Kubernetes, index: &Index, deployment: &Value, now: OffsetDateTi
         .sum();
     let is_up = index.owned(current).len() == new && ready(current) >= new;
     let recreate = deployment["spec"]["strategy"]["type"] == "Recreate";
-    let old_pods: usize = old_sets.iter().map(|set| index.owned(set).len()).sum();
+    let old_pods: usize = old_sets
+        .iter()
+        .map(|set| {
+            if recreate {
+                index.owned_or_ending(set).len()
+            } else {
+                index.owned(set).len()
+            }
+        })
+        .sum();
     let mut resize = |set: &Value, replicas: usize| {
         let write = Write::by(MANAGER, now);
         k.store.modify(

@@ -89,7 +89,8 @@ fn agent_is_broken(pod: &Value, around: &Surroundings<'_>) -> bool {
 /// Whether a pod waits for time or reads to pass.
 pub(super) fn any_waiting(k: &Kubernetes, around: &Surroundings<'_>) -> bool {
     let pods = k.store.items(built_in("pods"));
-    pods.filter(|pod| !is_over(pod)).any(|pod| {
+    let stays = |pod: &&Value| !is_over(pod) && pod["metadata"]["deletionTimestamp"].is_null();
+    pods.filter(stays).any(|pod| {
         let behaviour = behaviour(k, pod);
         let broken = behaviour.failure.is_some() || agent_is_broken(pod, around);
         (!is_ready(pod) && !broken && pod["spec"]["nodeName"].is_string())
@@ -109,7 +110,7 @@ pub(super) fn reconcile(
     let pods: Vec<Value> = k
         .store
         .items(built_in("pods"))
-        .filter(|pod| !is_over(pod))
+        .filter(|pod| !is_over(pod) && pod["metadata"]["deletionTimestamp"].is_null())
         .cloned()
         .collect();
     let uids: Vec<&str> = pods

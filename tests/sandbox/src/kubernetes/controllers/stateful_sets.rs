@@ -29,7 +29,7 @@ fn step(
     let name = string(&set["metadata"]["name"]);
     let revision = format!("{name}-{}", hash(&set["spec"]["template"]));
     let desired = number(&set["spec"]["replicas"]);
-    let pods = index.owned(set);
+    let pods = &index.owned_or_ending(set);
     let ordinal = |pod: &Pod| {
         pod.name
             .rsplit_once('-')
@@ -59,7 +59,7 @@ fn step(
             }
         }
     }
-    for pod in pods.iter().filter(|p| ordinal(p) >= desired) {
+    for pod in pods.iter().filter(|p| ordinal(p) >= desired && !p.ending) {
         delete_pod(k, pod, now);
     }
     let complete = pods.len() == desired && pods.iter().all(|p| p.ready);
@@ -68,7 +68,7 @@ fn step(
         let partition = number(&strategy["rollingUpdate"]["partition"]);
         let next = pods
             .iter()
-            .filter(|p| p.hash != revision && ordinal(p) >= partition)
+            .filter(|p| p.hash != revision && ordinal(p) >= partition && !p.ending)
             .max_by_key(|p| ordinal(p));
         // A broken pod of an old revision may be replaced at any time; a working one only while all others work.
         if let Some(pod) = next.filter(|p| complete || !p.ready) {

@@ -20,7 +20,9 @@ fn cluster(settings: Value) -> Cluster {
     };
     let mut cluster = Cluster::new(key, "ID", String::new(), String::new(), NOW);
     cluster.kubernetes.ensure_namespace("payments", NOW);
-    cluster.kubernetes.controller = serde_json::from_value(settings).unwrap();
+    cluster
+        .kubernetes
+        .set_controllers(serde_json::from_value(settings).unwrap());
     cluster
 }
 
@@ -372,4 +374,65 @@ fn fargate_pods_get_a_node_each() {
         .unwrap();
     cluster.run_controllers(false, NOW);
     assert_eq!(fargate(&cluster), 0);
+}
+
+#[test]
+fn pods_take_their_time_to_end() {
+    // How many pods stay and how many are ending, and how many of those are replaced at once.
+    for (kind, plural, at_first, late) in [
+        ("Deployment", "deployments", (1, 1), 1),
+        ("StatefulSet", "statefulsets", (0, 1), 0),
+        ("DaemonSet", "daemonsets", (1, 1), 0),
+    ] {
+        let mut cluster = cluster(json!({"termination_ms": 1000}));
+        cluster
+            .kubernetes
+            .put(workload(kind, 1, json!({})), NOW)
+            .unwrap();
+        cluster.run_controllers(true, NOW);
+        restart(&mut cluster, plural, NOW);
+        let counts = |cluster: &mut Cluster, ms: i64| {
+            cluster.run_controllers(false, NOW + Duration::milliseconds(ms));
+            let pods = cluster.kubernetes.store.items(built_in("pods"));
+            let ending: Vec<bool> = pods
+                .map(|pod| pod["metadata"]["deletionTimestamp"].is_string())
+                .collect();
+            let leaving = ending.iter().filter(|ending| **ending).count();
+            (ending.len() - leaving, leaving)
+        };
+        assert_eq!(counts(&mut cluster, 0), at_first, "{kind}");
+        assert_eq!(counts(&mut cluster, 999), at_first, "{kind}");
+        // A DaemonSet's second pod goes when the first has been replaced.
+        for ms in [1000, 2000] {
+            counts(&mut cluster, ms);
+        }
+        assert_eq!(
+            counts(&mut cluster, 3000),
+            (at_first.0 + at_first.1 - late, 0),
+            "{kind}"
+        );
+        assert!(pods(&cluster).iter().all(|(_, ready)| *ready), "{kind}");
+    }
+    // Without grace, and where it never ran, a pod is gone at once.
+    let mut cluster = cluster(json!({"termination_ms": 1000}));
+    cluster
+        .kubernetes
+        .put(workload("StatefulSet", 1, json!({})), NOW)
+        .unwrap();
+    cluster.run_controllers(true, NOW);
+    let write = Write::by("kubectl", NOW);
+    let options = json!({"gracePeriodSeconds": 0});
+    let kind = built_in("pods");
+    cluster
+        .kubernetes
+        .store
+        .delete(kind, "payments", "api-0", &options, &write)
+        .unwrap();
+    assert!(
+        cluster
+            .kubernetes
+            .store
+            .find(kind, "payments", "api-0")
+            .is_none()
+    );
 }
