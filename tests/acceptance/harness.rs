@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use podidentity_sandbox::{CredentialReport, Fault, Sandbox};
+use podidentity_sandbox::{CredentialReport, Fault, PodCredentials, Sandbox};
 use regex::Regex;
 use serde_json::Value;
 
@@ -557,6 +557,11 @@ impl Case {
             "pods have lost their AWS access: {:#?}",
             report.violations
         );
+        let left = pods_left(&report);
+        assert!(
+            left.is_empty(),
+            "pods still depend on an association that is gone: {left:#?}"
+        );
         report.transitions
     }
 
@@ -688,4 +693,10 @@ impl Drop for Case {
             eprintln!("kept {}", self.workspace.keep().display());
         }
     }
+}
+
+/// Pods that cannot go on as they are: their association is gone.
+pub(crate) fn pods_left(report: &CredentialReport) -> Vec<&PodCredentials> {
+    let pods = report.pods.iter();
+    pods.filter(|pod| pod.excuse.is_some()).collect()
 }

@@ -55,6 +55,15 @@ fn case(cluster: &Cluster, config: impl Into<String>) -> Option<Case> {
     Some(case)
 }
 
+/// Tells the watcher whether to mind what happens to the service account `payments/api`. It does, but for the time in which a test takes
+/// credentials away; what is broken when that ends is not held against anybody as long as it stays as it is.
+fn expect_credentials(case: &Case, expected: bool) {
+    let item = json!({"namespace": "payments", "service_account": "api", "expected": expected});
+    case.sandbox()
+        .seed(json!({"clusters": [{"name": "demo", "expect_credentials": [item]}]}))
+        .unwrap();
+}
+
 /// The trust policy of a role as it is now.
 fn trust(case: &Case, role: &str) -> Value {
     let aws = case.aws();

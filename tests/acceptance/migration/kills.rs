@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, arn, irsa, subject};
 use super::*;
-use crate::harness::Killed;
+use crate::harness::{Killed, pods_left};
 
 const ROLE: &str = "payments-api";
 const APPLY: [&str; 3] = ["apply", "-json", "-auto-approve"];
@@ -259,6 +259,12 @@ fn finish(
         return Err(format!(
             "pods have lost their credentials: {:#?}",
             report.violations
+        ));
+    }
+    let left = pods_left(&report);
+    if !left.is_empty() {
+        return Err(format!(
+            "pods depend on an association that is gone: {left:#?}"
         ));
     }
     let mut differences = Vec::new();

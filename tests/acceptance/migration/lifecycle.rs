@@ -184,7 +184,7 @@ fn s36_trust_is_overwritten() {
     };
     case.apply().expect_empty_plan();
     // The agent needs the trust, so while it is gone pods live on what the agent has cached; that is the overwriter's doing.
-    exempt(&case);
+    expect_credentials(&case, false);
     write_trust(&case, &original());
     let plan = case.plan();
     assert_eq!(plan.action(THIS), Action::Update);
@@ -195,16 +195,10 @@ fn s36_trust_is_overwritten() {
         .map(|w| w.detail.clone())
         .collect::<String>();
     assert!(warnings.contains("trust policy"), "{warnings}");
+    expect_credentials(&case, true);
     case.apply().expect_empty_plan();
     assert_eq!(trusted(&case, ROLE), ["api"]);
     assert_eq!(paths(&case, "api"), BTreeMap::from([("pod_identity", 2)]));
-}
-
-/// The watcher does not mind what happens to the service account, for it is the test that takes things away.
-fn exempt(case: &Case) {
-    case.sandbox()
-        .seed(json!({"clusters": [{"name": "demo", "expect_credentials": [{"namespace": "payments", "service_account": "api", "expected": false}]}]}))
-        .unwrap();
 }
 
 /// Scenario 37: destroyed from every phase, however far the migration came, everything is as it was.
@@ -327,7 +321,7 @@ fn s37_cluster_is_gone() {
         return;
     };
     case.apply();
-    exempt(&case);
+    expect_credentials(&case, false);
     // A sandbox deletes no clusters, but it can have started with another one.
     case.fault(Fault {
         service: Some("eks".into()),
@@ -356,7 +350,7 @@ fn s37_role_is_recreated() {
         return;
     };
     case.apply();
-    exempt(&case);
+    expect_credentials(&case, false);
     let policy = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
     let iam = |operation: &str, parameters: Value| {
         case.sandbox().call("iam", operation, parameters).unwrap();
@@ -377,6 +371,7 @@ fn s37_role_is_recreated() {
         "CreateRole",
         json!({"RoleName": ROLE, "AssumeRolePolicyDocument": original().to_string()}),
     );
+    expect_credentials(&case, true);
     case.apply()
         .expect_empty_plan()
         .expect_attribute(THIS, "phase", "verified");
@@ -547,7 +542,7 @@ fn drift_association_deleted_after_retirement() {
         return;
     };
     case.apply();
-    exempt(&case);
+    expect_credentials(&case, false);
     delete_association(&case);
     let outcome = case.try_plan(&[]);
     assert!(
@@ -561,6 +556,7 @@ fn drift_association_deleted_after_retirement() {
         .iter()
         .any(|d| d.severity == "error" || d.severity == "warning");
     assert!(told, "{}", outcome.report());
+    expect_credentials(&case, true);
     case.apply()
         .expect_attribute(THIS, "phase", "retired")
         .expect_empty_plan();
@@ -643,7 +639,7 @@ fn drift_pod_without_credentials() {
         return;
     };
     case.apply();
-    exempt(&case);
+    expect_credentials(&case, false);
     case.sandbox()
         .seed(json!({"clusters": [{"name": "demo", "webhook": {"down": true}}]}))
         .unwrap();
@@ -665,6 +661,7 @@ fn drift_pod_without_credentials() {
         .unwrap();
     let warning = case.plan_warning("do not use Pod Identity");
     assert!(warning.detail.contains(&stray.pod), "{warning}");
+    expect_credentials(&case, true);
     kubernetes(
         &case,
         json!({"method": "DELETE", "resource": "pods", "namespace": "payments", "name": stray.pod}),

@@ -244,7 +244,7 @@ fn s33_webhook_down() {
         return;
     };
     // An outage costs new pods their credentials; that is not the migration's doing.
-    lose_credentials(&case);
+    expect_credentials(&case, false);
     set_webhook(&case, json!({"down": true}));
     let outcome = case.clear_calls().try_apply(&[]);
     assert_eq!(outcome.code, 1, "{}", outcome.report());
@@ -256,6 +256,7 @@ fn s33_webhook_down() {
     );
     assert_eq!(restarts(&case, "deployments", "payments", "api"), 0);
     set_webhook(&case, json!({"down": false}));
+    expect_credentials(&case, true);
     case.apply()
         .expect_attribute(THIS, "phase", "verified")
         .expect_empty_plan();
@@ -268,14 +269,6 @@ fn set_webhook(case: &Case, webhook: Value) {
         .unwrap();
 }
 
-/// The watcher does not mind, for it is the test that takes credentials away.
-fn lose_credentials(case: &Case) {
-    let exempt = json!([{"namespace": "payments", "service_account": "api", "expected": false}]);
-    case.sandbox()
-        .seed(json!({"clusters": [{"name": "demo", "expect_credentials": exempt}]}))
-        .unwrap();
-}
-
 /// Scenario 33: without the webhook's configuration there is no injection to wait for. The plan warns; the dry-run pod before the
 /// cut-over decides.
 #[test]
@@ -283,7 +276,7 @@ fn s33_webhook_missing() {
     let Some(mut case) = case(&Cluster::plain(), with(RESTART)) else {
         return;
     };
-    lose_credentials(&case);
+    expect_credentials(&case, false);
     kubernetes(
         &case,
         json!({"method": "DELETE", "resource": "mutatingwebhookconfigurations", "name": "pod-identity-webhook"}),
@@ -585,6 +578,23 @@ fn s34_one_at_a_time() {
         "{times:?}"
     );
     assert_eq!(paths(&case, "api"), BTreeMap::from([("pod_identity", 6)]));
+}
+
+/// Scenario 34: a pod that has been replaced runs on until it has ended, with the credentials it has. IRSA is retired after that.
+#[test]
+fn s34_pods_that_take_their_time_to_end() {
+    let cluster = Cluster::plain().set("controllers", json!({"termination_ms": 2000}));
+    let Some(mut case) = case(&cluster, with(RETIRE)) else {
+        return;
+    };
+    let started = std::time::Instant::now();
+    case.apply()
+        .expect_attribute(THIS, "phase", "retired")
+        .expect_empty_plan();
+    assert!(started.elapsed() >= std::time::Duration::from_secs(2));
+    assert_eq!(paths(&case, "api"), BTreeMap::from([("pod_identity", 2)]));
+    case.destroy();
+    assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
 }
 
 /// Scenario 35: what the role may assume further must let session tags through; in the same account that is looked up, elsewhere it
