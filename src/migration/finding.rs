@@ -168,6 +168,8 @@ codes! {
     Proxy = "proxy", Warning;
     /// Pods set a profile, or files with profiles, which may name credentials that SDKs prefer to Pod Identity.
     AwsProfile = "aws_profile", Warning;
+    /// Nodes have a role that may not ask for credentials of Pod Identity, so that the agent on them cannot either.
+    NodeRole = "node_role", Warning;
     /// Security groups for pods in strict mode keep pods from the agent.
     SecurityGroupsForPods = "security_groups_for_pods", Warning;
     /// Some containers, or all, are left out by the webhook.

@@ -19,12 +19,14 @@ pub mod role;
 mod tests;
 pub mod workloads;
 
+use std::collections::BTreeSet;
+
 use crate::migration::facts::{
     AssociationFacts, ClusterFacts, NamespaceFacts, RoleFacts, ServiceAccountFacts, Settings, Tool,
 };
 use crate::migration::finding::{Code, Finding};
 use crate::migration::readiness;
-use crate::migration::roles::{RolePolicies, TargetRole};
+use crate::migration::roles::{AGENT_ACTION, RolePolicies, TargetRole};
 use crate::policy::Grant;
 
 /// Everything that is known about the migration of one service account.
@@ -51,6 +53,8 @@ pub struct Unit<'a> {
     pub role_policies: Option<&'a RolePolicies>,
     /// The target role, if it is in this account and somebody looked.
     pub target: Option<&'a TargetRole>,
+    /// ARNs of roles of nodes that may not ask for credentials, as far as somebody looked.
+    pub node_roles: &'a BTreeSet<String>,
     /// How many characters a trust policy may have in this account; `None` if that is not known.
     pub trust_quota: Option<usize>,
     /// How many associations the cluster has, if that is known.
@@ -123,6 +127,15 @@ fn cluster(unit: &Unit<'_>, findings: &mut Vec<Finding>) {
             .into_iter()
             .filter(|reason| reason.code != Code::AgentNotOnNodes || concerned),
     );
+    if let Some(roles) = list(unit.node_roles.iter().cloned()) {
+        findings.push(Finding::new(
+            Code::NodeRole,
+            format!(
+                "By their policies, these roles of node groups may not call {AGENT_ACTION}, with which the agent gets credentials for the \
+                 pods of its node: {roles}. Attach the AWS managed policy AmazonEKSWorkerNodePolicy, or allow that action."
+            ),
+        ));
+    }
     let not_read = unit.namespace.not_read.iter();
     findings.extend(not_read.map(|why| Finding::new(Code::NotChecked, why.clone())));
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use crate::aws::facts::url_decode;
 use crate::aws::{AwsError, AwsErrorKind, ClusterInfo, read};
 use crate::framework::Context;
-use crate::migration::facts::RoleFacts;
+use crate::migration::facts::{ClusterFacts, Compute, RoleFacts};
 use crate::migration::preflight::permissions::{allowed, exact_role};
 use crate::policy::arn::{ClusterArn, RoleArn};
 use crate::policy::size::{TRUST_QUOTA_DEFAULT, trust_size};
@@ -210,6 +212,46 @@ pub async fn policies(
             .map(Arc::new)
         })
         .await
+}
+
+/// What the agent calls with the role of its node. Source: "Set up the Amazon EKS Pod Identity Agent" in the EKS user guide.
+pub const AGENT_ACTION: &str = "eks-auth:AssumeRoleForPodIdentity";
+/// The label of nodes that EKS gives those of managed node groups.
+const NODE_GROUP: &str = "eks.amazonaws.com/nodegroup";
+/// Node groups looked at; clusters have 30 unless the quota was raised.
+const NODE_GROUPS: usize = 30;
+
+/// Roles of managed node groups whose policies do not let the agent ask for credentials. What may not be read is left out: that the
+/// agent works is what counts, and this only tells sooner.
+pub async fn node_roles(
+    context: &Context<ProviderData>,
+    cluster: &ClusterFacts,
+) -> BTreeSet<String> {
+    let groups: BTreeSet<&String> = cluster
+        .nodes
+        .iter()
+        .flat_map(BTreeMap::values)
+        .filter(|node| node.ready && !node.windows && node.compute == Compute::Ec2)
+        .filter_map(|node| node.labels.get(NODE_GROUP))
+        .collect();
+    let name = &cluster.cluster.name;
+    let asked = groups.into_iter().take(NODE_GROUPS);
+    let found =
+        join_all(asked.map(|group| context.provider.node_role(&context.cancel, name, group)));
+    let arns: BTreeSet<String> = found.await.into_iter().flatten().flatten().collect();
+    let mut without = BTreeSet::new();
+    for arn in arns {
+        let Ok(role) = RoleArn::parse(&arn) else {
+            continue;
+        };
+        if let Ok(policies) = policies(context, &role.name).await
+            && policies.not_read.is_empty()
+            && allowed(&policies.policies, AGENT_ACTION).is_empty()
+        {
+            without.insert(arn);
+        }
+    }
+    without
 }
 
 struct Reader<'a> {

@@ -39,6 +39,7 @@ pub struct ProviderData {
     roles: Lookup<String, Option<Arc<RoleInfo>>>,
     role_policies: Lookup<String, Arc<RolePolicies>>,
     trust_quota: Lookup<(), usize>,
+    node_roles: Lookup<(String, String), Option<String>>,
     kubernetes_apis: Lookup<String, Arc<ClusterApi>, KubernetesError>,
     /// The cluster of the one API server that the `kubernetes` block names, if it names one.
     kubernetes_cluster: OnceLock<String>,
@@ -83,6 +84,7 @@ impl ProviderData {
             roles: Lookup::default(),
             role_policies: Lookup::default(),
             trust_quota: Lookup::default(),
+            node_roles: Lookup::default(),
             kubernetes_apis: Lookup::default(),
             namespaces: Lookup::default(),
             readiness: Lookup::default(),
@@ -338,6 +340,33 @@ impl ProviderData {
                     .configuration_schema()
                     .filter(|schema| !schema.is_empty())
                     .map(Arc::from))
+            })
+            .await
+    }
+
+    /// The ARN of the role of a managed node group: one `DescribeNodegroup` per cluster, node group and process.
+    ///
+    /// # Errors
+    /// As [`eks`](Self::eks); what EKS answers.
+    pub async fn node_role(
+        &self,
+        cancel: &CancellationToken,
+        cluster: &str,
+        node_group: &str,
+    ) -> Result<Option<String>, AwsError> {
+        self.node_roles
+            .get((cluster.to_owned(), node_group.to_owned()), || async {
+                let call = self
+                    .eks()?
+                    .describe_nodegroup()
+                    .cluster_name(cluster)
+                    .nodegroup_name(node_group)
+                    .send();
+                let answer = read(cancel, call).await?;
+                let group = answer.nodegroup();
+                Ok(group
+                    .and_then(|group| group.node_role())
+                    .map(ToOwned::to_owned))
             })
             .await
     }

@@ -413,6 +413,7 @@ fn entry(
         sharing: &shared_with,
         role_policies: None,
         target: None,
+        node_roles: &BTreeSet::new(),
         trust_quota: facts.trust_quota,
         associations_in_cluster: facts.associations_in_cluster,
     });

@@ -37,6 +37,7 @@ struct Case {
     policies: Option<RolePolicies>,
     target: Option<TargetRole>,
     trust_quota: Option<usize>,
+    node_roles: BTreeSet<String>,
     associations: Option<usize>,
 }
 
@@ -80,6 +81,7 @@ impl Default for Case {
             policies: None,
             target: None,
             trust_quota: None,
+            node_roles: BTreeSet::new(),
             associations: Some(3),
         };
         case.account("api", Some(ROLE));
@@ -109,6 +111,7 @@ impl Case {
             role_policies: self.policies.as_ref(),
             target: self.target.as_ref(),
             trust_quota: self.trust_quota,
+            node_roles: &self.node_roles,
             associations_in_cluster: self.associations,
         })
     }

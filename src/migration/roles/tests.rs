@@ -259,3 +259,60 @@ async fn policies_that_must_not_be_read_are_noted() {
             .is_empty()
     );
 }
+
+#[tokio::test]
+async fn roles_of_nodes_that_cannot_serve_the_agent() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    let node = |name: &str, group: &str| json!({"name": name, "labels": {"eks.amazonaws.com/nodegroup": group}});
+    let group = |name: &str| json!({"nodegroupName": name, "nodeRole": format!("arn:aws:iam::123456789012:role/{name}")});
+    sandbox
+        .seed(json!({"clusters": [{
+            "name": "demo",
+            "nodes": [node("a", "bare"), node("b", "bare"), node("c", "full"), node("d", "gone")],
+            "nodegroups": [group("bare"), group("full")],
+        }]}))
+        .unwrap();
+    for (role, action) in [("bare", "ec2:*"), ("full", "eks-auth:*")] {
+        create(&sandbox, role, "/");
+        let policy = document(json!({"Effect": "Allow", "Action": action, "Resource": "*"}));
+        iam(
+            &sandbox,
+            "PutRolePolicy",
+            json!({"RoleName": role, "PolicyName": "own", "PolicyDocument": policy}),
+        );
+    }
+    let look = async || {
+        let context = context(&sandbox).await;
+        let cluster = crate::migration::readiness::cluster(&context, "demo")
+            .await
+            .unwrap();
+        node_roles(&context, &cluster).await
+    };
+    let expected = BTreeSet::from(["arn:aws:iam::123456789012:role/bare".to_owned()]);
+    assert_eq!(look().await, expected);
+    assert_eq!(count(&sandbox, "DescribeNodegroup"), 3);
+    sandbox.fault(deny("GetRolePolicy"));
+    assert_eq!(look().await, BTreeSet::new());
+}
+
+#[tokio::test]
+async fn the_quota_is_asked_for_where_it_matters() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    sandbox
+        .seed(json!({"iam": {"Quotas": {"ACLSizePerRole": 4096}}}))
+        .unwrap();
+    let of_size = |size: usize| {
+        RoleFacts::Found(Arc::new(crate::aws::RoleInfo {
+            assume_role_policy: "x".repeat(size),
+            ..crate::aws::RoleInfo::default()
+        }))
+    };
+    let context = context(&sandbox).await;
+    assert_eq!(trust_quota(&context, [&of_size(500)]).await, None);
+    assert_eq!(count(&sandbox, "GetAccountSummary"), 0);
+    for _ in 0..2 {
+        let roles = [RoleFacts::NotNamed, of_size(2_000)];
+        assert_eq!(trust_quota(&context, &roles).await, Some(4_096));
+    }
+    assert_eq!(count(&sandbox, "GetAccountSummary"), 1);
+}

@@ -124,6 +124,23 @@ async fn look_ups_are_made_once() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_is_not_active_is_asked_for_again() {
+    let sandbox = sandbox();
+    let data = data_for(&sandbox, &[]).await;
+    let cancel = CancellationToken::new();
+    for status in ["UPDATING", "ACTIVE"] {
+        sandbox
+            .seed(json!({"clusters": [{"name": "demo", "status": status}]}))
+            .unwrap();
+        for _ in 0..2 {
+            let cluster = data.cluster(&cancel, "demo").await.unwrap();
+            assert_eq!(cluster.status, status);
+        }
+    }
+    assert_eq!(operations(&sandbox), ["DescribeCluster"; 3]);
+}
+
+#[tokio::test]
 async fn roles_are_assumed_one_after_the_other_and_once() {
     let sandbox = sandbox();
     let trust = |principal: &str| {

@@ -55,6 +55,7 @@ pub(super) struct Reality {
     policies: Option<Arc<RolePolicies>>,
     target: Option<TargetRole>,
     trust_quota: Option<usize>,
+    node_roles: BTreeSet<String>,
     associations_in_cluster: Option<usize>,
 }
 
@@ -156,6 +157,7 @@ pub(super) async fn look(
         policies: None,
         target: None,
         trust_quota,
+        node_roles: BTreeSet::new(),
         associations_in_cluster: None,
     })
 }
@@ -304,7 +306,7 @@ impl Reality {
         sharing.into_iter().collect()
     }
 
-    /// Reads the policies of the role, looks at the target role and counts associations, for the checks that need them. What cannot be
+    /// Reads the policies of the role and of those of nodes, looks at the target role and counts associations, for the checks that need them. What cannot be
     /// read is left out.
     pub(super) async fn in_depth(
         mut self,
@@ -317,6 +319,7 @@ impl Reality {
                 .ok()
                 .map(|all| all.len());
         }
+        self.node_roles = roles::node_roles(context, &self.cluster).await;
         if let Some(role) = self.role_info().cloned() {
             match roles::policies(context, &role.name).await {
                 Ok(policies) => self.policies = Some(policies),
@@ -345,6 +348,7 @@ impl Reality {
             role_policies: self.policies.as_deref(),
             target: self.target.as_ref(),
             trust_quota: self.trust_quota,
+            node_roles: &self.node_roles,
             associations_in_cluster: self.associations_in_cluster,
         })
     }

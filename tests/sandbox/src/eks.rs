@@ -260,6 +260,10 @@ pub(crate) fn route(
             "DescribeFargateProfile",
             vec![("clusterName", name), ("fargateProfileName", profile)],
         ),
+        ("GET", ["clusters", name, "node-groups", nodegroup]) => (
+            "DescribeNodegroup",
+            vec![("clusterName", name), ("nodegroupName", nodegroup)],
+        ),
         ("GET", ["addons", "supported-versions"]) => ("DescribeAddonVersions", vec![]),
         ("GET", ["addons", "configuration-schemas"]) => ("DescribeAddonConfiguration", vec![]),
         ("POST", ["tags", arn]) => ("TagResource", vec![("resourceArn", arn)]),
@@ -328,6 +332,7 @@ pub(crate) fn handle(
         "DescribeCluster" => cluster::describe(state, caller, &p),
         "ListFargateProfiles" => cluster::list_fargate_profiles(state, caller, &p),
         "DescribeFargateProfile" => cluster::describe_fargate_profile(state, caller, &p),
+        "DescribeNodegroup" => cluster::describe_nodegroup(state, caller, &p),
         "CreatePodIdentityAssociation" => associations::create(state, caller, &p),
         "ListPodIdentityAssociations" => associations::list(state, caller, &p),
         "DescribePodIdentityAssociation" => associations::describe(state, caller, &p),

@@ -93,6 +93,8 @@ struct SeedCluster {
     associations: Vec<SeedAssociation>,
     #[serde(default)]
     fargate_profiles: Vec<Map<String, Value>>,
+    #[serde(default)]
+    nodegroups: Vec<Map<String, Value>>,
 }
 
 impl SeedCluster {
@@ -108,6 +110,7 @@ impl SeedCluster {
             || !self.addons.is_empty()
             || !self.associations.is_empty()
             || !self.fargate_profiles.is_empty()
+            || !self.nodegroups.is_empty()
     }
 }
 
@@ -406,6 +409,14 @@ fn apply_cluster(state: &mut State, seed: SeedCluster, now: OffsetDateTime) -> R
             .ok_or("a Fargate profile needs its fargateProfileName")?
             .to_owned();
         cluster.fargate_profiles.insert(name, profile);
+    }
+    for nodegroup in seed.nodegroups {
+        let name = nodegroup
+            .get("nodegroupName")
+            .and_then(Value::as_str)
+            .ok_or("a node group needs its nodegroupName")?
+            .to_owned();
+        cluster.nodegroups.insert(name, nodegroup);
     }
     for item in seed.addons {
         let version = item

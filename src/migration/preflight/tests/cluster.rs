@@ -218,6 +218,14 @@ pub(super) const CASES: &[(&str, Spoil, &[Code])] = &[
         &[],
     ),
     (
+        "a role of nodes that may not ask for credentials",
+        |c| {
+            c.node_roles
+                .insert("arn:aws:iam::123456789012:role/node".into());
+        },
+        &[Code::NodeRole],
+    ),
+    (
         "Auto Mode",
         |c| {
             c.info().auto_mode = true;

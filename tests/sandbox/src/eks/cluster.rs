@@ -44,6 +44,8 @@ pub(crate) struct Cluster {
     pub(crate) updates: Vec<Update>,
     /// By name; the content of the `fargateProfile` member.
     pub(crate) fargate_profiles: BTreeMap<String, Map<String, Value>>,
+    /// By name; the content of the `nodegroup` member.
+    pub(crate) nodegroups: BTreeMap<String, Map<String, Value>>,
     pub(crate) kubernetes: Kubernetes,
     last_association: u64,
 }
@@ -76,6 +78,7 @@ impl Cluster {
             associations: BTreeMap::new(),
             updates: Vec::new(),
             fargate_profiles: BTreeMap::new(),
+            nodegroups: BTreeMap::new(),
             kubernetes: Kubernetes::new(now),
             last_association: 0,
             key,
@@ -262,6 +265,18 @@ pub(super) fn list_fargate_profiles(
         p.string("nextToken")?,
     )?;
     Ok(json!({"fargateProfileNames": page, "nextToken": next}))
+}
+
+pub(super) fn describe_nodegroup(
+    state: &mut State,
+    caller: &Caller,
+    p: &Parameters<'_>,
+) -> Result<Value, EksError> {
+    let (name, nodegroup) = (p.required("clusterName")?, p.required("nodegroupName")?);
+    let found = cluster(state, caller, name)?.nodegroups.get(nodegroup);
+    found.map(|g| json!({"nodegroup": g})).ok_or_else(|| {
+        EksError::not_found(format!("No node group found for name: {nodegroup}.")).of_cluster(name)
+    })
 }
 
 pub(super) fn describe_fargate_profile(
