@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use podidentity_sandbox::{Fault, FaultError};
 use serde_json::{Value, json};
 
 use super::cluster::{
@@ -423,15 +424,34 @@ fn s13_size() {
     assert_eq!(size(&trust(&case2, ROLE)), 2_048);
 
     let mut case3 = case(&cluster(room + 1), with(RESTART)).unwrap();
-    expect_blocker(&mut case3, "trust_too_large", r"2,?049.*2,?048");
-    case3
+    case3.apply().expect_empty_plan();
+    assert_eq!(size(&trust(&case3, ROLE)), 2_049, "the quota was raised");
+
+    let small = cluster(room + 1).iam("Quotas", json!({"ACLSizePerRole": 2048}));
+    let mut case4 = case(&small, with(RESTART)).unwrap();
+    expect_blocker(&mut case4, "trust_too_large", r"2,?049.*2,?048");
+
+    // A raised quota that may not be read.
+    let mut case5 = case(&cluster(room + 1), with(RESTART)).unwrap();
+    case5.fault(Fault {
+        service: Some("iam".to_owned()),
+        operation: Some("GetAccountSummary".to_owned()),
+        error: Some(FaultError {
+            status: 403,
+            code: "AccessDenied".to_owned(),
+            message: "not authorized to perform: iam:GetAccountSummary".to_owned(),
+        }),
+        ..Fault::default()
+    });
+    expect_blocker(&mut case5, "trust_too_large", r"2,?049.*2,?048");
+    case5
         .config(with(&format!(
             "{RESTART}\n  ignore_blockers = [\"trust_too_large\"]"
         )))
         .apply()
         .expect_empty_plan()
         .expect_attribute(THIS, "blockers.0.code", "trust_too_large");
-    assert_eq!(size(&trust(&case3, ROLE)), 2_049);
+    assert_eq!(size(&trust(&case5, ROLE)), 2_049);
 }
 
 /// Scenario 14: other partitions have ARNs of their own and the same service principal.
