@@ -357,10 +357,11 @@ fn a_thousand_service_accounts_over_three_hundred_roles() {
     assert_eq!(calls["iam:GetRole"], 300);
     assert_eq!(calls["eks:ListPodIdentityAssociations"], 3);
     assert_eq!(calls["eks:DescribePodIdentityAssociation"], 250);
+    // All pods, and those of the agent.
+    assert_eq!(calls["kubernetes:list pods"], 2);
     // 1,000 and those named default, in pages of 500.
     for (resource, call) in [
         ("serviceaccounts", "list serviceaccounts"),
-        ("pods", "list pods"),
         ("deployments", "list deployments"),
         ("replicasets", "list replicasets"),
         ("statefulsets", "list statefulsets"),
