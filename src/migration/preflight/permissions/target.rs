@@ -124,7 +124,7 @@ fn says(document: &Document, effect: Effect, action: &str, role: &RoleArn, certa
         statement.effect() == Some(effect)
             && has_action(statement, action)
             && has_resource(statement, role)
-            && !(certain && !statement.conditions().is_empty())
+            && (!certain || statement.conditions().is_empty())
     };
     document.statements().iter().any(applies)
 }
