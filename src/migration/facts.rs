@@ -329,6 +329,8 @@ pub struct PodFacts {
     pub terminating: bool,
     /// Sum of container restarts.
     pub restarts: i64,
+    /// When a container was last restarted, seconds since 1970; `None` if none was. Init containers do not count.
+    pub last_restart: Option<i64>,
     /// When it was created, seconds since 1970.
     pub created: i64,
     /// Whether it runs on Fargate.
@@ -350,6 +352,17 @@ impl PodFacts {
         self.credentials == wanted
             || self.credentials == PodCredentials::LeftOut
             || leaves_keys && self.spec.has_static_keys()
+    }
+
+    /// Whether its credentials may be those of an association as it was before it was changed, at `changed` in seconds since
+    /// 1970: the agent keeps what it has given a pod until that is about to expire.
+    #[must_use]
+    pub fn is_outdated(&self, changed: i64) -> bool {
+        let uses = matches!(
+            self.credentials,
+            PodCredentials::PodIdentity | PodCredentials::Partly
+        );
+        uses && self.created <= changed
     }
 }
 
@@ -467,6 +480,8 @@ pub struct AssociationFacts {
     pub owner_arn: Option<String>,
     /// All its tags.
     pub tags: BTreeMap<String, String>,
+    /// When its settings were last changed, seconds since 1970.
+    pub modified: Option<i64>,
 }
 
 /// Key of the tag that marks associations which a migration created.

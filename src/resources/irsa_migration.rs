@@ -328,11 +328,7 @@ async fn read(
             &mut response.diagnostics,
         );
         state.phase = phase.as_str().into();
-        if phase < Phase::Verified {
-            state.verified_at = Attr::Null;
-        } else if state.verified_at.is_null() {
-            state.verified_at = Attr::Known(forward::timestamp());
-        }
+        state.verified_at = plan::verified_at(&reality, phase, &prior);
         if let Some(role) = reality.role_info() {
             let text = &role.assume_role_policy;
             let same = state

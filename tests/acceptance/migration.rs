@@ -14,6 +14,7 @@ mod lifecycle;
 mod roles;
 mod runtime;
 mod shared;
+mod soak;
 mod trust;
 
 use std::collections::BTreeMap;

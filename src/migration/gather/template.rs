@@ -144,6 +144,23 @@ pub(super) fn pod(pod: &Pod) -> Option<PodFacts> {
             .map(|container| i64::from(container.restart_count))
             .sum()
     });
+    let last_restart = status
+        .and_then(|status| status.container_statuses.as_ref())
+        .into_iter()
+        .flatten()
+        .filter(|container| container.restart_count > 0)
+        .flat_map(|container| {
+            let running = container.state.as_ref().and_then(|it| it.running.as_ref());
+            let last = container.last_state.as_ref();
+            let last = last.and_then(|it| it.terminated.as_ref());
+            [
+                running.and_then(|it| it.started_at.as_ref()),
+                last.and_then(|it| it.finished_at.as_ref()),
+            ]
+        })
+        .flatten()
+        .map(|time| time.0.as_second())
+        .max();
     Some(PodFacts {
         uid: pod.metadata.uid.clone().unwrap_or_default(),
         service_account: service_account(spec).to_owned(),
@@ -157,6 +174,7 @@ pub(super) fn pod(pod: &Pod) -> Option<PodFacts> {
         ready: condition("Ready"),
         terminating: pod.metadata.deletion_timestamp.is_some(),
         restarts,
+        last_restart,
         created: pod
             .metadata
             .creation_timestamp

@@ -554,8 +554,21 @@ fn what_a_pod_says() {
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": "True"}],
-            "containerStatuses": [{"name": "app", "restartCount": 2, "image": "", "imageID": "", "ready": true}],
-            "initContainerStatuses": [{"name": "init", "restartCount": 1, "image": "", "imageID": "", "ready": true}],
+            "containerStatuses": [
+                {
+                    "name": "app", "restartCount": 2, "image": "", "imageID": "", "ready": true,
+                    "state": {"running": {"startedAt": "1970-01-01T00:05:00Z"}},
+                    "lastState": {"terminated": {"exitCode": 1, "finishedAt": "1970-01-01T00:04:50Z"}},
+                },
+                {
+                    "name": "side", "restartCount": 0, "image": "", "imageID": "", "ready": true,
+                    "state": {"running": {"startedAt": "1970-01-01T00:06:00Z"}},
+                },
+            ],
+            "initContainerStatuses": [{
+                "name": "init", "restartCount": 1, "image": "", "imageID": "", "ready": true,
+                "lastState": {"terminated": {"exitCode": 1, "finishedAt": "1970-01-01T00:07:00Z"}},
+            }],
         },
     }));
     assert_eq!(
@@ -564,9 +577,10 @@ fn what_a_pod_says() {
     );
     assert_eq!(facts.node.as_deref(), Some("n1"));
     assert!(facts.ready && facts.terminating && !facts.fargate);
-    assert_eq!(facts.restarts, 3);
+    assert_eq!((facts.restarts, facts.last_restart), (3, Some(300)));
     assert_eq!(facts.spec.labels["app"], "x");
-    assert!(!one_pod(pod("p")).ready);
+    let other = one_pod(pod("p"));
+    assert_eq!((other.ready, other.last_restart), (false, None));
 }
 
 #[test]

@@ -317,6 +317,7 @@ pub fn facts(association: &PodIdentityAssociation) -> AssociationFacts {
             .tags()
             .map(|tags| tags.clone().into_iter().collect())
             .unwrap_or_default(),
+        modified: association.modified_at().map(|time| time.secs()),
     }
 }
 

@@ -280,7 +280,8 @@ impl Stopped {
     }
 }
 
-fn described(credentials: PodCredentials) -> &'static str {
+/// What a pod has, as the end of a sentence: `pod web-1 has …`.
+pub(crate) fn described(credentials: PodCredentials) -> &'static str {
     match credentials {
         PodCredentials::PodIdentity => "credentials from EKS Pod Identity",
         PodCredentials::WebIdentity => "those of IRSA",
@@ -357,6 +358,34 @@ pub async fn restart(
     marker: &str,
     rollout: &Rollout,
 ) -> Result<Report, Stopped> {
+    restart_or_renew(context, target, wanted, marker, rollout, None).await
+}
+
+/// As [`restart`], of workloads with pods on Pod Identity whose credentials are those of former settings of the association:
+/// pods that were there when it was changed, at `changed` in seconds since 1970. `marker` says which change; a workload that
+/// has it in its template is not restarted for it again.
+///
+/// # Errors
+/// See [`Cause`].
+pub async fn renew(
+    context: &Context<ProviderData>,
+    target: Target<'_>,
+    changed: i64,
+    marker: &str,
+    rollout: &Rollout,
+) -> Result<Report, Stopped> {
+    let wanted = PodCredentials::PodIdentity;
+    restart_or_renew(context, target, wanted, marker, rollout, Some(changed)).await
+}
+
+async fn restart_or_renew(
+    context: &Context<ProviderData>,
+    target: Target<'_>,
+    wanted: PodCredentials,
+    marker: &str,
+    rollout: &Rollout,
+    changed: Option<i64>,
+) -> Result<Report, Stopped> {
     let Target {
         cluster,
         namespace,
@@ -383,6 +412,7 @@ pub async fn restart(
         namespace,
         service_account,
         wanted,
+        changed,
         markers: [marker.to_owned(), format!("{marker}.2")],
         rollout,
     };
@@ -434,6 +464,8 @@ struct Run<'a> {
     namespace: &'a str,
     service_account: &'a str,
     wanted: PodCredentials,
+    /// When credentials that pods had until then were outdated.
+    changed: Option<i64>,
     /// For the first restart, and for the one after pods turned out wrong.
     markers: [String; 2],
     rollout: &'a Rollout,
@@ -553,7 +585,7 @@ impl Run<'_> {
                 };
                 changed |= waited;
                 let wrong = self
-                    .steadily(id, true, deadline, || self.wrong_pods(&live))
+                    .steadily(id, true, deadline, || self.wrong_pods(&live, true))
                     .await?;
                 if wrong.is_empty() {
                     return Ok(if changed {
@@ -639,7 +671,7 @@ impl Run<'_> {
                 .position(|m| Some(m.as_str()) == marker)
                 .map_or(0, |position| position + 1)
                 .max(done);
-            let wrong = self.wrong_pods(&live).await?;
+            let wrong = self.wrong_pods(&live, marked > 0).await?;
             // Marked and right, it is only waited for while pods are being replaced: what they are like later is not the
             // restart's doing.
             let is_over = !patched && wrong.is_empty() && (marked == 0 || !live.is_rolling());
@@ -709,9 +741,18 @@ impl Run<'_> {
         }
     }
 
-    async fn wrong_pods(&self, live: &Live) -> Result<Vec<LivePod>, KubernetesError> {
+    /// The pods that are not right. Those of a template that was `marked` are new, to the second.
+    async fn wrong_pods(&self, live: &Live, marked: bool) -> Result<Vec<LivePod>, KubernetesError> {
         let pods = live.pods(self.cancel, self.api, self.namespace).await?;
-        let wrong = |pod: &LivePod| !pod.facts.terminating && !pod.facts.is_right(self.wanted);
+        let outdated = |pod: &LivePod| {
+            !marked
+                && self
+                    .changed
+                    .is_some_and(|changed| pod.facts.is_outdated(changed))
+        };
+        let wrong = |pod: &LivePod| {
+            !pod.facts.terminating && (!pod.facts.is_right(self.wanted) || outdated(pod))
+        };
         Ok(pods.into_iter().filter(wrong).collect())
     }
 

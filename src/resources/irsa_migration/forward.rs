@@ -16,11 +16,10 @@ use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::model::{Attr, IntoValue};
 use crate::framework::{Context, Private};
 use crate::kubernetes::ClusterApi;
-use crate::migration::facts::{AssociationFacts, PodCredentials, Settings};
+use crate::migration::facts::{AssociationFacts, Settings};
 use crate::migration::phase::Phase;
 use crate::migration::steps::association::{self, Wanted};
-use crate::migration::steps::injection::{self, Expected, NotProven};
-use crate::migration::steps::rollout::{self, Rollout, Target};
+use crate::migration::steps::injection::{self, Expected, NotProven, Propagation};
 use crate::migration::steps::service_account::NotChanged;
 use crate::migration::steps::trust;
 use crate::policy::{Grant, GrantChange, equivalent_arns, equivalent_json};
@@ -31,7 +30,7 @@ use super::former::{self, Former};
 use super::plan::{Left, phase_of, workload_models};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
-use super::unit::{Unit, is_local, propagation, rollout_times, same_arn};
+use super::unit::{Unit, is_local, propagation, same_arn};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
@@ -39,8 +38,8 @@ const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 const APART_MOST: Duration = Duration::from_secs(30);
 /// How long EKS may take to see a role and its trust policy.
 const ROLE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
-/// How often pods that are not well get another look at the end of the soak.
-const SOAK_LOOKS: u32 = 6;
+/// How often pods that are not well get another look before anything is retired.
+const WELL_LOOKS: u32 = 6;
 /// How often pods are looked at while they soak or end.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -73,12 +72,20 @@ struct Work {
     granted: Option<Instant>,
     role_name: String,
     target: Phase,
+    /// When the operation's timeout is over.
+    deadline: Instant,
+}
+
+impl Work {
+    /// As much of a step's timeout as the operation's leaves.
+    fn within(&self, timeout: Duration) -> Duration {
+        timeout.min(self.deadline.saturating_duration_since(Instant::now()))
+    }
 }
 
 impl Run<'_> {
     /// Goes as far as the plan says.
     pub(super) async fn go(mut self) -> Result<(), Diagnostic> {
-        let began = Instant::now();
         // Nothing that could fail is in the way of, say, on_destroy = "keep".
         if let Some(prior) = &self.prior
             && is_local(prior, &self.plan)
@@ -110,9 +117,12 @@ impl Run<'_> {
         Box::pin(self.hold_trust(&mut work, &mut now)).await?;
         Box::pin(self.rollout(&work, &mut now)).await?;
         Box::pin(self.verify(&mut work, &mut now)).await?;
-        if work.target == Phase::Retired && !self.has_retired() {
-            Box::pin(self.soak(&mut work, &now, began)).await?;
+        if work.target == Phase::Retired
+            && !self.has_retired()
+            && Box::pin(self.soak(&mut work, &now)).await?
+        {
             Box::pin(self.prove_again(&mut work, &mut now)).await?;
+            Box::pin(self.see_all_well(&mut work, &now)).await?;
             Box::pin(self.retire(&work, &mut now)).await?;
         }
         Box::pin(self.old_role(&work, &mut now)).await;
@@ -266,6 +276,7 @@ impl Run<'_> {
             }
             None => association::create(context, &wanted, self.timeout.min(ROLE_TIMEOUT)).await?,
         };
+        self.note_change(work.reality.association.as_ref(), &facts, &wanted);
         now.association_id = Attr::Known(facts.id.clone());
         now.association_arn = Attr::Known(facts.arn.clone());
         now.association_adopted = Attr::Known(!facts.is_migrations());
@@ -323,51 +334,21 @@ impl Run<'_> {
 
     /// Waits until new pods get Pod Identity.
     async fn prove(&self, work: &Work) -> Result<(), Diagnostic> {
+        let propagation = propagation(&self.plan);
         injection::wait(
             &self.context.cancel,
             &work.api,
             &work.unit.namespace,
             &work.unit.service_account,
             &Expected::PodIdentity,
-            &propagation(&self.plan),
+            &Propagation {
+                timeout: work.within(propagation.timeout),
+                ..propagation
+            },
         )
         .await
         .map(drop)
         .map_err(|error| not_proven(work, &error))
-    }
-
-    async fn rollout(&mut self, work: &Work, now: &mut Migration) -> Result<(), Diagnostic> {
-        if !work.settings.restart || work.target < Phase::RolledOut {
-            return Ok(());
-        }
-        let (timeout, pause) = rollout_times(&self.plan);
-        let marker = now.association_id.as_deref().unwrap_or_default().to_owned();
-        rollout::restart(
-            self.context,
-            Target {
-                cluster: &work.unit.cluster,
-                namespace: &work.unit.namespace,
-                service_account: &work.unit.service_account,
-            },
-            PodCredentials::PodIdentity,
-            &marker,
-            &Rollout { timeout, pause },
-        )
-        .await
-        .map_err(|stopped| {
-            stopped.into_diagnostic(
-                MIGRATING,
-                &format!(
-                    "The migration of the {} stopped half-way. Both ways to credentials work, so nothing is broken by that. {RETRY}",
-                    work.unit.inside()
-                ),
-                &work.unit.namespace,
-                PodCredentials::PodIdentity,
-            )
-        })?;
-        let reached = self.reached(Phase::RolledOut);
-        self.save(now, reached);
-        Ok(())
     }
 
     async fn look_again(&self, work: &Work) -> Result<Reality, Diagnostic> {
@@ -541,11 +522,10 @@ pub(super) fn blind_at_apply(unit: &Unit, blind: Blind) -> Diagnostic {
     }
 }
 
-/// Now, in RFC 3339 format.
-pub(super) fn timestamp() -> String {
-    let now = OffsetDateTime::now_utc();
-    now.replace_nanosecond(0)
-        .unwrap_or(now)
+/// A time in RFC 3339 format, to the second.
+pub(super) fn rfc3339(time: OffsetDateTime) -> String {
+    time.replace_nanosecond(0)
+        .unwrap_or(time)
         .format(&Rfc3339)
         // Formatting fails only outside of years 0 to 9999.
         .unwrap_or_default()

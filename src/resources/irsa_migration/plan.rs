@@ -25,7 +25,7 @@ use crate::provider::ProviderData;
 
 use super::PLANNING;
 use super::former::{self, Former};
-use super::forward::{blind_at_apply, same_but_for_migrations};
+use super::forward::{blind_at_apply, rfc3339, same_but_for_migrations};
 use super::ours::{original_trust, planned_trust, subject};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
@@ -94,6 +94,10 @@ impl Left {
         }
     }
 }
+
+/// Key of private state: when the association was changed, in seconds since 1970, while pods may have credentials of its
+/// former settings that are to be restarted for that.
+pub(super) const CHANGED: &str = "changed";
 
 /// How far an apply can go.
 pub(super) fn target(settings: &Settings, left: Left, soak_fits: bool) -> Phase {
@@ -277,15 +281,22 @@ fn fill(
     let timeout = timeouts::of(&planned.clone().into_value(), Operation::Create, &TIMEOUTS);
     let soak = soak(planned);
     let phase = target(settings, left, soak < timeout);
-    planned.phase = phase.as_str().into();
-    // Where pods come and go, how far an apply will get depends on when it is applied.
+    // Where pods come and go, how far an apply will get depends on when it is applied, and how long it takes.
     let short_lived = reality
         .workloads()
         .any(|workload| matches!(workload.id.kind.as_str(), "Job" | "CronJob" | "Pod"));
-    if short_lived {
-        planned.phase = Attr::Unknown;
-    }
-    planned.verified_at = if short_lived || phase >= Phase::Verified {
+    let scaled_up = phase >= Phase::Verified
+        && reality.association.is_none()
+        && reality
+            .workloads()
+            .any(|workload| !(settings.restart && workload.restart == Restart::Rolling));
+    let open = short_lived || scaled_up || phase == Phase::Retired && !soak.is_zero();
+    planned.phase = if open {
+        Attr::Unknown
+    } else {
+        phase.as_str().into()
+    };
+    planned.verified_at = if open || phase >= Phase::Verified {
         Attr::Unknown
     } else {
         Attr::Null
@@ -334,7 +345,7 @@ fn fill(
         grant.add(&document).map(|granted| granted.document)
     };
     if let Ok(granted) = granted
-        && !(short_lived && settings.retire_trust)
+        && !(open && settings.retire_trust)
     {
         planned.trust_policy_after = Attr::Known(after(&granted, retired.as_ref()));
     }
@@ -398,6 +409,18 @@ pub(super) async fn update(
     }
     let role_changes = !same_arn(&prior.role_arn, &planned.role_arn);
     let cuts_over = cuts_over(&prior, &planned);
+    // What depends on the clock is left open, for Terraform plans again when it applies.
+    let has_retired = base == Phase::Retired && prior.retire == planned.retire;
+    let soaking = !remaining.is_zero()
+        && !has_retired
+        && target(&settings, left, true) == Phase::Retired
+        && (remaining < timeout
+            || prior.verified_at.is_known() && response.planned_state != request.prior_state);
+    // An apply that stopped before all pods were restarted for a change of the association.
+    let renewing = settings.restart && request.prior_private.get(CHANGED).is_some();
+    // Pods that are created until there is an association anew use IRSA.
+    let begins = base < Phase::Associated && reachable >= Phase::Verified;
+    let open = soaking || renewing || begins;
     // Nothing is a step back but putting back what was retired.
     let phase = if base == Phase::Retired && !retires(&settings) {
         Phase::Verified
@@ -409,7 +432,11 @@ pub(super) async fn update(
     let restores = base == Phase::Retired && prior.retire != planned.retire;
     let stopped_retiring =
         base != Phase::Retired && retires_trust(&prior) && !settings.retire_trust;
-    planned.phase = phase.as_str().into();
+    planned.phase = if open {
+        Attr::Unknown
+    } else {
+        phase.as_str().into()
+    };
     if role_changes && base == Phase::Retired && retires_trust(&prior) {
         response.diagnostics.attribute_error(
             "role_arn",
@@ -449,7 +476,8 @@ pub(super) async fn update(
             &mut response.diagnostics,
         );
     }
-    if phase >= Phase::Verified && prior.verified_at.is_null() {
+    // Null in a verified state: pods have come that do not use Pod Identity, and the next refresh says when that is over.
+    if prior.verified_at.is_null() && (open || phase > base && phase >= Phase::Verified) {
         planned.verified_at = Attr::Unknown;
     }
     if base < Phase::Associated {
@@ -466,6 +494,7 @@ pub(super) async fn update(
         planned.trust_policy_before = Attr::Unknown;
         planned.trust_policy_after = Attr::Unknown;
     } else if stopped_retiring
+        || open && settings.retire_trust && !has_retired
         || (!settings.verify_trust
             && former::is_pending(&request.prior_private, Former::of(&planned).as_ref()))
     {
@@ -545,17 +574,31 @@ pub(super) fn phase_of(migration: &Migration) -> Phase {
         .unwrap_or_default()
 }
 
-/// How much of the soak is left, by when all pods were first seen on Pod Identity.
+/// How much of the soak is left, by since when all pods are well on Pod Identity.
 pub(super) fn remaining_soak(state: &Migration, soak: Duration) -> Duration {
-    let Some(since) = state
-        .verified_at
-        .as_deref()
-        .and_then(|text| OffsetDateTime::parse(text, &Rfc3339).ok())
-    else {
+    let Some(since) = since(&state.verified_at) else {
         return soak;
     };
     let elapsed = OffsetDateTime::now_utc() - since;
     soak.saturating_sub(elapsed.try_into().unwrap_or_default())
+}
+
+/// A time of a state.
+pub(super) fn since(time: &Attr<String>) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(time.as_deref()?, &Rfc3339).ok()
+}
+
+/// Since when all pods are well on Pod Identity, as a refresh finds it.
+pub(super) fn verified_at(reality: &Reality, phase: Phase, prior: &Migration) -> Attr<String> {
+    let known = since(&prior.verified_at).map(OffsetDateTime::unix_timestamp);
+    let now = OffsetDateTime::now_utc().unix_timestamp() + 1;
+    let found = reality.verified_since(phase, known, now);
+    if found.is_some() && found == known {
+        return prior.verified_at.clone();
+    }
+    found
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .map_or(Attr::Null, |time| Attr::Known(rfc3339(time)))
 }
 
 /// Says what an apply will not do yet.
@@ -579,9 +622,10 @@ fn waiting(
             "Nothing is retired yet",
             format!(
                 "{}: its pods have to be on Pod Identity for another {} first (soak_duration), which is longer than this \
-                 operation may take. Apply again after that.",
+                 operation may take. Apply again after {}.",
                 unit.describe(),
-                format_duration(soak)
+                format_duration(soak),
+                rfc3339(OffsetDateTime::now_utc() + soak)
             ),
         );
         return;
@@ -688,8 +732,9 @@ pub(super) fn workload_models(reality: &Reality, planning: bool) -> Vec<Workload
                 .filter(|pod| pod.credentials == PodCredentials::PodIdentity)
                 .count();
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-            // Nodes come and go, and pods of a DaemonSet with them.
-            let autoscaled = workload.replicas.is_none() || workload.id.kind == "DaemonSet";
+            // Nodes come and go, and pods of a DaemonSet with them. What has no pods now was scaled down, and will be up.
+            let autoscaled =
+                matches!(workload.replicas, None | Some(0)) || workload.id.kind == "DaemonSet";
             // A run that was killed may have begun to restart it.
             let moving = reality.association.is_some() && moved < pods.len();
             WorkloadModel {

@@ -15,6 +15,7 @@ use crate::migration::phase::{Phase, Seen};
 use crate::migration::preflight;
 use crate::migration::readiness;
 use crate::migration::roles::{RolePolicies, TargetRole};
+use crate::migration::steps::rollout::described;
 use crate::migration::steps::service_account::Breadcrumb;
 use crate::migration::steps::{association, service_account};
 use crate::migration::{gather, roles};
@@ -249,6 +250,56 @@ impl Reality {
             .collect()
     }
 
+    /// Why nothing may be taken away yet, by pods: they do not use Pod Identity, are not ready, or were restarted `since` then
+    /// (seconds since 1970). Whether pods that end by themselves are ready does not matter.
+    pub(super) fn unwell(&self, since: i64) -> Vec<String> {
+        let mut faults: Vec<String> = self
+            .left_behind()
+            .iter()
+            .map(|pod| format!("{} has {}", pod.name, described(pod.credentials)))
+            .collect();
+        for pod in self.lasting_pods() {
+            if !pod.ready {
+                faults.push(format!("{} is not ready", pod.name));
+            }
+            if pod.last_restart.is_some_and(|restart| restart > since) {
+                faults.push(format!("{} was restarted", pod.name));
+            }
+        }
+        faults
+    }
+
+    /// When a container of its pods was last restarted, in seconds since 1970.
+    pub(super) fn last_restart(&self) -> Option<i64> {
+        self.lasting_pods().filter_map(|pod| pod.last_restart).max()
+    }
+
+    /// Pods that are to stay.
+    fn lasting_pods(&self) -> impl Iterator<Item = &PodFacts> {
+        self.pods().filter(|pod| {
+            !pod.terminating && !matches!(pod.workload.kind.as_str(), "Job" | "CronJob")
+        })
+    }
+
+    /// Pods whose credentials may be those of former settings of the association, and which nobody restarts for that.
+    pub(super) fn outdated(&self, changed: i64, restart: bool) -> Vec<&PodFacts> {
+        self.pods()
+            .filter(|pod| !pod.terminating && pod.is_outdated(changed))
+            .filter(|pod| !(restart && self.is_rolling(&pod.workload)))
+            .collect()
+    }
+
+    /// Since when all pods are well on Pod Identity, by what is `known` of that; `None` while they are not.
+    pub(super) fn verified_since(&self, phase: Phase, known: Option<i64>, now: i64) -> Option<i64> {
+        match phase {
+            Phase::Retired => Some(known.unwrap_or(now)),
+            Phase::Verified if self.left_behind().is_empty() => {
+                Some(known.unwrap_or(now).max(self.last_restart().unwrap_or(0)))
+            }
+            _ => None,
+        }
+    }
+
     /// Pods on their way out that still use IRSA: until they are gone its trust is needed.
     pub(super) fn draining(&self) -> Vec<&PodFacts> {
         self.pods()
@@ -414,6 +465,20 @@ impl Reality {
     }
 }
 
+/// Pods with what they have, for messages.
+pub(super) fn listed(pods: &[&PodFacts]) -> Vec<String> {
+    let one = |pod: &&PodFacts| {
+        format!(
+            "{} ({} {}, has {})",
+            pod.name,
+            pod.workload.kind,
+            pod.workload.name,
+            described(pod.credentials)
+        )
+    };
+    pods.iter().map(one).collect()
+}
+
 /// Adds what reality says that the state does not expect.
 pub(super) fn warn_of_drift(
     reality: &Reality,
@@ -449,9 +514,20 @@ pub(super) fn warn_of_drift(
     }
     if known >= Phase::TrustAdded && phase == Phase::NotStarted && reality.role_info().is_some() {
         notes.push(format!(
-            "The role no longer trusts EKS Pod Identity for it. Something else manages the trust policy of {}, an \
-             aws_iam_role resource perhaps: add the statement there (see the function merge_trust_policy) and set trust.mode \
-             = \"verify\".",
+            "The role no longer trusts EKS Pod Identity for it: new pods get no credentials, and running ones lose theirs as soon \
+             as the agent renews them. Apply now. Something else manages the trust policy of {}, an aws_iam_role resource \
+             perhaps: add the statement there (see the function merge_trust_policy) and set trust.mode = \"verify\".",
+            reality.role.arn().unwrap_or_default()
+        ));
+    }
+    if retired
+        && settings.retire_trust
+        && let (Some(subject), Some(document)) = (reality.subject(), reality.trust())
+        && !subject.retire(&document).removed.is_empty()
+    {
+        notes.push(format!(
+            "The trust policy of {} trusts the OIDC subject of it again. Something else manages that policy. It is not fought \
+             over; remove the subject at its source.",
             reality.role.arn().unwrap_or_default()
         ));
     }
@@ -475,11 +551,7 @@ pub(super) fn warn_of_drift(
         Some(_) => {}
     }
     if known >= Phase::Verified && phase >= Phase::Verified {
-        let pods: Vec<&str> = reality
-            .left_behind()
-            .iter()
-            .map(|pod| pod.name.as_str())
-            .collect();
+        let pods = listed(&reality.left_behind());
         if !pods.is_empty() {
             notes.push(format!(
                 "These pods do not use Pod Identity although all did: {}. Delete them, so that they are made anew; if that \
@@ -495,3 +567,6 @@ pub(super) fn warn_of_drift(
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -280,8 +280,8 @@ fn with_arguments(schema: Schema) -> Schema {
             Attribute::string(
                 "soak_duration",
                 "How long all pods must have been on Pod Identity, ready and without restarts, before anything is retired. \
-                 An apply waits for that if its timeout leaves the time; otherwise an apply after that time retires. \
-                 Default: `0s`.",
+                 An apply waits for that if its timeout leaves the time; otherwise it ends at `verified` with a warning, and \
+                 an apply after that time retires. Whatever it is, nothing is retired while a pod is not ready. Default: `0s`.",
             )
             .default("0s")
             .validate(validators::duration()),
@@ -346,7 +346,8 @@ fn rollout() -> Attribute {
                 format!(
                     "`{ROLLOUT_NONE}`: running pods keep IRSA until something else replaces them. `{ROLLOUT_RESTART}`: \
                      Deployments, StatefulSets and DaemonSets are restarted one at a time, and the first that does not \
-                     become ready stops the apply. Default: `{ROLLOUT_NONE}`."
+                     become ready stops the apply. So they are when the association gets another role or other settings, \
+                     which running pods get only hours later. Default: `{ROLLOUT_NONE}`."
                 ),
             )
             .default(default_of(&default, "strategy"))
@@ -438,7 +439,8 @@ fn with_computed(schema: Schema) -> Schema {
             "phase",
             "How far the migration is: `not_started`, `trust_added`, `associated`, `propagated` (new pods get Pod \
              Identity), `rolled_out` (what can be restarted was), `verified` (all pods use Pod Identity), `retired` (what \
-             `retire` asks for is gone).",
+             `retire` asks for is gone). Known in the plan, unless it depends on when pods come and go, or on what is left \
+             of `soak_duration`.",
         ))
         .attribute(tags::all_attribute())
         .attribute(computed_string(
@@ -451,7 +453,8 @@ fn with_computed(schema: Schema) -> Schema {
         ))
         .attribute(computed_string(
             "verified_at",
-            "When all pods were first seen on Pod Identity, in RFC 3339 format; null before.",
+            "Since when all pods are seen on Pod Identity, without a restart of one of their containers since, in RFC 3339 \
+             format; null while they are not. `soak_duration` counts from here.",
         ))
         .attribute(
             Attribute::nested(
@@ -477,7 +480,7 @@ fn with_computed(schema: Schema) -> Schema {
                     Attribute::number(
                         "pods",
                         "How many pods it is meant to have. In the plan of a new migration this is unknown where an \
-                         autoscaler decides.",
+                         autoscaler decides, or where it has none.",
                     )
                     .computed(),
                     Attribute::number(

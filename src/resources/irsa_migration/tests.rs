@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use time::OffsetDateTime;
+
 use crate::framework::model::Attr;
 use crate::framework::schema::internal_validate_resource;
 use crate::migration::facts::Settings;
@@ -7,7 +9,7 @@ use crate::migration::finding::{Code, Finding};
 use crate::migration::phase::Phase;
 use crate::policy::{Document, OidcIssuer, Subject};
 
-use super::forward::{before_cut_over, reached, same_but_for_migrations};
+use super::forward::{before_cut_over, reached, rfc3339, same_but_for_migrations};
 use super::plan::{Left, remaining_soak, target};
 use super::schema::{self, Migration};
 use super::unit::{Unit, cuts_over, is_local, only_keeps, stopping};
@@ -193,7 +195,7 @@ fn soaking_begins_when_all_pods_were_seen() {
     assert_eq!(remaining_soak(&state, day), day);
     state.verified_at = "2020-01-01T00:00:00Z".into();
     assert_eq!(remaining_soak(&state, day), Duration::ZERO);
-    state.verified_at = Attr::Known(super::forward::timestamp());
+    state.verified_at = Attr::Known(rfc3339(OffsetDateTime::now_utc()));
     let left = remaining_soak(&state, day);
     assert!(
         left > day - Duration::from_secs(60) && left <= day,

@@ -96,6 +96,11 @@ pub(super) fn settings(
 
 /// Whether a change gives pods other credentials: another role, or other settings of the association or of the trust in it.
 pub(super) fn cuts_over(prior: &Migration, plan: &Migration) -> bool {
+    changes_association(prior, plan) || scope_of(prior) != scope_of(plan)
+}
+
+/// Whether a change is of the role or of other settings of the association.
+pub(super) fn changes_association(prior: &Migration, plan: &Migration) -> bool {
     let same_policy = match (prior.policy.as_deref(), plan.policy.as_deref()) {
         (Some(a), Some(b)) => equivalent_json(a, b),
         _ => prior.policy == plan.policy,
@@ -104,7 +109,6 @@ pub(super) fn cuts_over(prior: &Migration, plan: &Migration) -> bool {
         || !same_arn(&prior.target_role_arn, &plan.target_role_arn)
         || prior.disable_session_tags != plan.disable_session_tags
         || !same_policy
-        || scope_of(prior) != scope_of(plan)
 }
 
 /// Whether a change is of nothing but what the provider itself goes by later, so that there is nothing to do for it.

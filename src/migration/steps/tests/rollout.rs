@@ -7,7 +7,7 @@ use crate::framework::Context;
 use crate::migration::facts::{PodCredentials, Restart, WorkloadId};
 use crate::migration::gather;
 use crate::migration::steps::rollout::{
-    Cause, RESTARTED_FOR, Report, Rollout, Stopped, Target, leftovers, restart,
+    Cause, RESTARTED_FOR, Report, Rollout, Stopped, Target, leftovers, renew, restart,
 };
 
 const TARGET: Target<'_> = Target {
@@ -384,6 +384,31 @@ async fn there_and_back() {
         assert_eq!(report.restarted, restarted);
     }
     assert_eq!(marker(&sandbox, "deployments", "web"), "rollback-a-1");
+}
+
+#[tokio::test]
+async fn pods_with_credentials_of_former_settings_are_restarted_once() {
+    let (sandbox, data) = provider(json!({"objects": [deployment("a"), deployment("b")]})).await;
+    associate(&sandbox);
+    let context = context(&data);
+    to_pod_identity(&context, &QUICK).await.unwrap();
+    sandbox.clear_requests();
+    let now = time::OffsetDateTime::now_utc().unix_timestamp();
+    // Changed before any of them was there; just now, which is repeated; and once more.
+    for (changed, marked, restarted) in [
+        (now - 3600, "a-1", ids(&[])),
+        (now + 1, "a-1-1", ids(&["Deployment/a", "Deployment/b"])),
+        (now + 1, "a-1-1", ids(&[])),
+        (now + 2, "a-1-2", ids(&["Deployment/a", "Deployment/b"])),
+    ] {
+        let marker = if marked == "a-1" { "a-1-0" } else { marked };
+        let report = renew(&context, TARGET, changed, marker, &QUICK)
+            .await
+            .unwrap();
+        assert_eq!(report.restarted, restarted, "{marked}");
+        assert_eq!(super::rollout::marker(&sandbox, "deployments", "a"), marked);
+    }
+    assert_eq!(patches(&sandbox), 4);
 }
 
 #[tokio::test]

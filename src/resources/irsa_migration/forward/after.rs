@@ -1,26 +1,132 @@
-//! After pods have moved: seeing that they have, watching them, and taking away what of IRSA is to be retired.
+//! Once there is an association: restarting what has the wrong credentials, seeing that all pods have the right ones, watching
+//! them, and taking away what of IRSA is to be retired.
 
-use std::collections::BTreeMap;
-
+use serde_json::Value as Json;
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use crate::aws::retry::human_duration;
 use crate::framework::diagnostic::Diagnostic;
 use crate::framework::model::Attr;
+use crate::migration::facts::{AssociationFacts, PodCredentials};
 use crate::migration::phase::Phase;
-use crate::migration::steps::{service_account, trust};
+use crate::migration::steps::association::Wanted;
+use crate::migration::steps::rollout::{self, Rollout, Target};
+use crate::migration::steps::{service_account, trust, until_next_look};
 use crate::policy::{Document, Subject, equivalent_json};
 
 use super::super::MIGRATING;
 use super::super::former::{self, Former};
 use super::super::ours;
-use super::super::plan::{ANNOTATION, phase_of, remaining_soak};
-use super::super::reality::Reality;
+use super::super::plan::{ANNOTATION, CHANGED, phase_of, remaining_soak, since};
+use super::super::reality::listed;
 use super::super::schema::Migration;
-use super::super::unit::{rollout_times, same_arn, soak};
-use super::{LOOK_INTERVAL, RETRY, Run, SOAK_LOOKS, TRUST_TIMEOUT, Work, not_retired, timestamp};
+use super::super::unit::{changes_association, rollout_times, soak};
+use super::{
+    LOOK_INTERVAL, RETRY, Run, TRUST_TIMEOUT, WELL_LOOKS, Work, is_as_wanted, not_retired, rfc3339,
+};
 
 impl Run<'_> {
+    /// Notes that the association has other settings than the pods were created with. The note is kept until they have been
+    /// restarted for that, or the warning was given.
+    pub(super) fn note_change(
+        &mut self,
+        before: Option<&AssociationFacts>,
+        now: &AssociationFacts,
+        wanted: &Wanted,
+    ) {
+        // A run that was killed after the change finds the association changed and the state not.
+        let known = self.prior.as_ref();
+        if before.is_some_and(|before| !is_as_wanted(before, wanted))
+            || known.is_some_and(|prior| changes_association(prior, &self.plan))
+        {
+            let at = now
+                .modified
+                .unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp());
+            self.private.set(CHANGED, Json::from(at));
+        }
+    }
+
+    /// Restarts the workloads whose pods do not use Pod Identity, or use it with former settings of the association.
+    pub(super) async fn rollout(
+        &mut self,
+        work: &Work,
+        now: &mut Migration,
+    ) -> Result<(), Diagnostic> {
+        let changed = self.private.get(CHANGED).and_then(Json::as_i64);
+        let restarts = work.settings.restart && work.target >= Phase::RolledOut;
+        if restarts {
+            self.restart(work, now, changed).await?;
+        }
+        if let Some(changed) = changed {
+            let outdated = work.reality.outdated(changed, restarts);
+            if !outdated.is_empty() {
+                let names: Vec<&str> = outdated.iter().map(|pod| pod.name.as_str()).collect();
+                self.diagnostics.warning(
+                    "Running pods keep former settings for a while",
+                    format!(
+                        "The association of the {} was changed. The agent gives running pods credentials by its former role and \
+                         settings until it renews them, within six hours. Restart these if that is too long: {}.",
+                        work.unit.inside(),
+                        names.join(", ")
+                    ),
+                );
+            }
+            self.private.remove(CHANGED);
+        }
+        if restarts {
+            let reached = self.reached(Phase::RolledOut);
+            self.save(now, reached);
+        }
+        Ok(())
+    }
+
+    async fn restart(
+        &self,
+        work: &Work,
+        now: &Migration,
+        changed: Option<i64>,
+    ) -> Result<(), Diagnostic> {
+        let (timeout, pause) = rollout_times(&self.plan);
+        let rollout = Rollout { timeout, pause };
+        let target = Target {
+            cluster: &work.unit.cluster,
+            namespace: &work.unit.namespace,
+            service_account: &work.unit.service_account,
+        };
+        let id = now.association_id.as_deref().unwrap_or_default();
+        let restarting = async {
+            if let Some(changed) = changed {
+                let marker = format!("{id}-{changed}");
+                rollout::renew(self.context, target, changed, &marker, &rollout).await
+            } else {
+                let wanted = PodCredentials::PodIdentity;
+                rollout::restart(self.context, target, wanted, id, &rollout).await
+            }
+        };
+        let half_way = format!(
+            "The migration of the {} stopped half-way. Both ways to credentials work, so nothing is broken by that. {RETRY}",
+            work.unit.inside()
+        );
+        match tokio::time::timeout_at(work.deadline, Box::pin(restarting)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(stopped)) => Err(stopped.into_diagnostic(
+                MIGRATING,
+                &half_way,
+                &work.unit.namespace,
+                PodCredentials::PodIdentity,
+            )),
+            Err(_) => Err(Diagnostic::error(
+                MIGRATING,
+                format!(
+                    "The time that this operation may take ({}, see timeouts) was over before all workloads were restarted. A \
+                     rollout that is under way goes on, and is not begun again.\n\n{half_way}",
+                    human_duration(self.timeout)
+                ),
+            )),
+        }
+    }
+
     /// Sees once more, right before anything is taken away, that Pod Identity works: the association is the same, the role
     /// trusts it, and new pods get it.
     pub(super) async fn prove_again(
@@ -33,12 +139,11 @@ impl Run<'_> {
             .reality
             .own_association()
             .is_some_and(|found| Some(found.id.as_str()) == now.association_id.as_deref());
-        if !same || !work.reality.left_behind().is_empty() {
+        if !same {
             return Err(Diagnostic::error(
                 MIGRATING,
                 format!(
-                    "The association of the {} is not what it was a moment ago, or pods have come that do not use it. Nothing was \
-                     retired. {RETRY}",
+                    "The association of the {} is not what it was a moment ago. Nothing was retired. {RETRY}",
                     work.unit.inside()
                 ),
             ));
@@ -58,128 +163,124 @@ impl Run<'_> {
             self.hold_trust(work, now).await?;
         }
         let (timeout, _) = rollout_times(&self.plan);
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + work.within(timeout);
         loop {
             work.reality = self.look_again(work).await?;
-            let left: Vec<String> = work
-                .reality
-                .left_behind()
-                .iter()
-                .map(|pod| format!("{} ({} {})", pod.name, pod.workload.kind, pod.workload.name))
-                .collect();
-            if left.is_empty() {
+            let pods = work.reality.left_behind();
+            if pods.is_empty() {
                 break;
             }
+            let left = listed(&pods).join(", ");
             // What an earlier apply has verified is not put in question by a change of something else.
             let settled = self
                 .prior
                 .as_ref()
                 .is_some_and(|prior| phase_of(prior) >= work.target.max(Phase::Verified))
                 && (work.target < Phase::Retired || self.has_retired());
-            if settled || work.target < Phase::Verified {
-                self.diagnostics.warning(
-                    "Some pods still use IRSA",
-                    format!(
-                        "{} is on Pod Identity for new pods. These still use IRSA, which keeps working: {}. They move when \
-                         something replaces them.",
-                        work.unit.describe(),
-                        left.join(", ")
-                    ),
-                );
-                return Ok(());
-            }
             // Only pods that end by themselves are worth waiting for: everything else was restarted or came since.
-            let all_end = work
-                .reality
-                .left_behind()
+            let all_end = pods
                 .iter()
                 .all(|pod| matches!(pod.workload.kind.as_str(), "Job" | "CronJob"));
-            if !all_end || Instant::now() >= deadline {
+            let pause = until_next_look(LOOK_INTERVAL, deadline).filter(|_| all_end);
+            let is_expected = settled || work.target < Phase::Verified;
+            if is_expected || pause.is_none() && self.plan.phase.is_unknown() {
+                self.diagnostics.warning(
+                    "Some pods do not use Pod Identity yet",
+                    format!(
+                        "{} is on Pod Identity for new pods. These are not: {left}. Those with credentials of IRSA keep them, for \
+                         it works on; all move when something replaces them.",
+                        work.unit.describe(),
+                    ),
+                );
+                if !is_expected {
+                    work.target = self.reached(if work.settings.restart {
+                        Phase::RolledOut
+                    } else {
+                        Phase::Propagated
+                    });
+                }
+                return Ok(());
+            }
+            let Some(pause) = pause else {
                 return Err(Diagnostic::error(
                     MIGRATING,
                     format!(
-                        "These pods of the {} still use IRSA: {}. Nothing was retired, and IRSA keeps working for them.\n\nRestart \
-                         them, or let them end. {RETRY}",
+                        "These pods of the {} do not use Pod Identity: {left}. Nothing was retired, so IRSA keeps working for \
+                         those that use it.\n\nRestart them, or let them end. {RETRY}",
                         work.unit.inside(),
-                        left.join(", ")
                     ),
                 ));
-            }
-            self.pause(LOOK_INTERVAL.min(deadline.saturating_duration_since(Instant::now())))
-                .await?;
+            };
+            self.pause(pause).await?;
         }
         if now.verified_at.is_null() {
-            now.verified_at = Attr::Known(timestamp());
+            // To the second, and not before it was seen.
+            let seen = OffsetDateTime::now_utc() + time::Duration::SECOND;
+            now.verified_at = Attr::Known(rfc3339(seen));
         }
         let reached = self.reached(Phase::Verified);
         self.save(now, reached);
         Ok(())
     }
 
-    /// Waits until all pods have been on Pod Identity for long enough, and have been well.
+    /// Waits until all pods have been on Pod Identity for long enough. `false`: the plan left open whether this operation has
+    /// the time for that, and it has not.
     pub(super) async fn soak(
         &mut self,
         work: &mut Work,
         now: &Migration,
-        began: Instant,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<bool, Diagnostic> {
         let remaining = remaining_soak(now, soak(&self.plan));
         if remaining.is_zero() {
-            return Ok(());
+            return Ok(true);
         }
-        let left = self.timeout.saturating_sub(began.elapsed());
-        if remaining > left {
-            return Err(Diagnostic::error(
-                MIGRATING,
-                format!(
-                    "All pods of the {} are on Pod Identity, but soak_duration asks for another {} before anything is retired, and \
-                     this operation may only take another {}. {RETRY}",
-                    work.unit.inside(),
-                    human_duration(remaining),
-                    human_duration(left)
-                ),
-            ));
+        let end = Instant::now() + remaining;
+        if end > work.deadline {
+            let text = format!(
+                "All pods of the {} are on Pod Identity, but soak_duration asks for another {} before anything is retired, and \
+                 this operation may only take another {}.",
+                work.unit.inside(),
+                human_duration(remaining),
+                human_duration(work.within(remaining))
+            );
+            if !self.plan.phase.is_unknown() {
+                return Err(Diagnostic::error(MIGRATING, format!("{text} {RETRY}")));
+            }
+            let when = rfc3339(OffsetDateTime::now_utc() + remaining);
+            self.diagnostics.warning(
+                "Nothing is retired yet",
+                format!("{text} Apply again after {when}."),
+            );
+            work.target = Phase::Verified;
+            return Ok(false);
         }
-        let restarts = |reality: &Reality| -> BTreeMap<String, i64> {
-            reality
-                .pods()
-                .map(|pod| (pod.uid.clone(), pod.restarts))
-                .collect()
-        };
-        let before = restarts(&work.reality);
-        let deadline = Instant::now() + remaining;
-        while Instant::now() < deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            self.pause(LOOK_INTERVAL.min(left)).await?;
+        while let Some(pause) = until_next_look(LOOK_INTERVAL, end) {
+            self.pause(pause).await?;
         }
+        Ok(true)
+    }
+
+    /// Sees, right before anything is taken away, that all pods use Pod Identity and are well, and were since that was first
+    /// seen.
+    pub(super) async fn see_all_well(
+        &self,
+        work: &mut Work,
+        now: &Migration,
+    ) -> Result<(), Diagnostic> {
+        let since = since(&now.verified_at).map_or(i64::MAX, OffsetDateTime::unix_timestamp);
         // Pods come and go by themselves: one that is just starting gets a few more looks.
         for look in 1.. {
             work.reality = self.look_again(work).await?;
-            let mut faults: Vec<String> = Vec::new();
-            for pod in work.reality.left_behind() {
-                faults.push(format!("{} does not use Pod Identity", pod.name));
-            }
-            for pod in work.reality.pods().filter(|pod| !pod.terminating) {
-                let ends = matches!(pod.workload.kind.as_str(), "Job" | "CronJob");
-                if !pod.ready && !ends {
-                    faults.push(format!("{} is not ready", pod.name));
-                }
-                if before
-                    .get(&pod.uid)
-                    .is_some_and(|then| pod.restarts > *then)
-                {
-                    faults.push(format!("{} was restarted", pod.name));
-                }
-            }
+            let faults = work.reality.unwell(since);
             if faults.is_empty() {
                 break;
             }
-            if look == SOAK_LOOKS {
+            if look == WELL_LOOKS {
                 return Err(Diagnostic::error(
                     MIGRATING,
                     format!(
-                        "While the pods of the {} were watched before anything is retired, they did not all stay well. Nothing \
-                         was retired, and IRSA would still work.\n  - {}\n\nSee what is wrong with them. {RETRY}",
+                        "The pods of the {} use Pod Identity, but not all of them are well. Nothing was retired, and IRSA would \
+                         still work.\n  - {}\n\nSee what is wrong with them. {RETRY}",
                         work.unit.inside(),
                         faults.join("\n  - ")
                     ),
@@ -377,17 +478,5 @@ impl Run<'_> {
             }
             former::set(self.private, &left);
         }
-        let Some(prior) = &self.prior else { return };
-        if same_arn(&prior.role_arn, &self.plan.role_arn) {
-            return;
-        }
-        self.diagnostics.warning(
-            "Running pods keep the former role for a while",
-            format!(
-                "The association of the {} has another role now. The agent gives running pods credentials of the former one \
-                 until it renews them, within six hours. Restart them if that is too long.",
-                work.unit.inside()
-            ),
-        );
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use crate::framework::Context;
 use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::model::Attr;
@@ -25,6 +27,7 @@ use super::{Run, Work, blind_at_apply};
 impl Run<'_> {
     /// Looks at everything, and stops if something moved since the plan or speaks against going on.
     pub(super) async fn prepare(&mut self, unit: Unit) -> Result<Work, Diagnostic> {
+        let deadline = Instant::now() + self.timeout;
         let context = self.context;
         let settings =
             settings(&context.provider, &self.plan, self.role_configured).ok_or_else(|| {
@@ -58,11 +61,12 @@ impl Run<'_> {
             .as_deref()
             .and_then(|phase| phase.parse().ok())
             .unwrap_or_else(|| {
-                plan::target(
-                    &settings,
-                    Left::of(&reality),
-                    soak(&self.plan) < self.timeout,
-                )
+                let soak = soak(&self.plan);
+                let remaining = self
+                    .prior
+                    .as_ref()
+                    .map_or(soak, |prior| plan::remaining_soak(prior, soak));
+                plan::target(&settings, Left::of(&reality), remaining < self.timeout)
             });
         // A change that neither takes the migration any further nor gives pods other credentials needs no further check of what
         // is done already.
@@ -135,6 +139,7 @@ impl Run<'_> {
             grant,
             granted: None,
             target,
+            deadline,
         })
     }
 
