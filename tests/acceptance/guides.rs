@@ -116,6 +116,24 @@ fn permissions(beginning: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The actions of the guide's IAM policy for a service's own repository.
+fn actions_of_a_service() -> BTreeSet<String> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/kubernetes-access.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let policy = guide.split("```json\n").nth(1).unwrap();
+    let policy: Value = serde_json::from_str(policy.split("```").next().unwrap()).unwrap();
+    policy["Statement"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|statement| match &statement["Action"] {
+            Value::Array(actions) => actions.clone(),
+            action => vec![action.clone()],
+        })
+        .map(|action| action.as_str().unwrap().to_owned())
+        .collect()
+}
+
 /// Calls of EKS and IAM, as permissions.
 fn called(case: &Case) -> BTreeSet<String> {
     case.calls()
@@ -229,6 +247,29 @@ fn the_role_of_one_namespace_is_enough_for_its_service_accounts() {
             "list pods",
         ]
     );
+}
+
+/// The policy has all that a migration cannot do without, and nothing that the lists of the guide do not name.
+#[test]
+fn the_iam_policy_of_a_service_is_part_of_what_is_documented() {
+    let actions = actions_of_a_service();
+    let mut needed = permissions("Migrations change:");
+    let mut documented = permissions("Plans read:");
+    documented.extend(needed.clone());
+    needed.extend(
+        [
+            "eks:DescribeCluster",
+            "eks:ListPodIdentityAssociations",
+            "eks:DescribePodIdentityAssociation",
+            "iam:GetRole",
+        ]
+        .map(ToOwned::to_owned),
+    );
+    let names = |set: &BTreeSet<String>, without: &BTreeSet<String>| -> Vec<String> {
+        set.difference(without).cloned().collect()
+    };
+    assert_eq!(names(&needed, &actions), Vec::<String>::new());
+    assert_eq!(names(&actions, &documented), Vec::<String>::new());
 }
 
 /// Without rights in EKS and in the agent's namespace nobody can tell whether there is an agent. That is no reason to stop.
