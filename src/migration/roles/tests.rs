@@ -132,6 +132,24 @@ async fn a_role_that_must_not_be_read_says_so_the_same_way_each_time() {
     }
 }
 
+/// An inventory must not take a moment's trouble for something that is so.
+#[tokio::test]
+async fn only_a_refusal_is_told_of_a_role() {
+    let sandbox = Sandbox::start(Options::default()).unwrap();
+    create(&sandbox, "payments", "/");
+    let broken = json!({"service": "iam", "operation": "GetRole", "error": {"code": "ValidationError", "message": "no", "status": 400}, "count": 1});
+    sandbox.fault(serde_json::from_value(broken).unwrap());
+    let broken = context(&sandbox).await;
+    readable_role(&broken, &cluster(), ROLE).await.unwrap_err();
+    sandbox.clear_faults();
+    sandbox.fault(deny("GetRole"));
+    let denied = context(&sandbox).await;
+    assert!(matches!(
+        readable_role(&denied, &cluster(), ROLE).await,
+        Ok(RoleFacts::NotRead { .. })
+    ));
+}
+
 #[tokio::test]
 async fn policies_and_the_roles_they_lead_to_are_read_once() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
