@@ -378,7 +378,8 @@ fn a_thousand_service_accounts_over_three_hundred_roles() {
         let objects = all["items"].as_array().unwrap().len();
         assert_eq!(
             calls.get(&format!("kubernetes:{call}")).copied(),
-            Some(objects.div_ceil(500).max(1)),
+            // The agent's pods are a list of their own.
+            Some(objects.div_ceil(500).max(1) + usize::from(resource == "pods")),
             "{objects} {resource}: {calls:?}"
         );
     }
