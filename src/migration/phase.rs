@@ -118,7 +118,8 @@ mod tests {
             left_behind: false,
             retired: true,
         };
-        let cases: [(fn(&mut Seen), Phase); 6] = [
+        type Change = fn(&mut Seen);
+        let cases: [(Change, Phase); 6] = [
             (|_| {}, Phase::Retired),
             (|seen| seen.retired = false, Phase::Verified),
             (|seen| seen.left_behind = true, Phase::Propagated),
