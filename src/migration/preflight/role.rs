@@ -240,7 +240,7 @@ fn pod_identity(
     );
     if granted.change.is_ours() {
         size(unit, role, document, &granted.document, &grant, findings);
-        if let Some(deleted) = list(deleted_principals(document).into_iter()) {
+        if let Some(deleted) = list(deleted_principals(document)) {
             findings.push(Finding::new(
                 Code::TrustUncertain,
                 format!(

@@ -307,7 +307,7 @@ impl Run<'_> {
             (Some(prior), _) => Former::of(prior),
             (None, Some(association)) if association.is_migrations() => Some(Former {
                 role_arn: association.role_arn.clone(),
-                ..next.clone()
+                ..next
             }),
             (None, _) => None,
         };

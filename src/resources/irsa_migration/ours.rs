@@ -45,7 +45,7 @@ impl RetiredTrust {
         if let Some(policy) = noted.and_then(|noted| noted.trust_policy.clone()) {
             let role_arn = noted
                 .and_then(|noted| noted.trusting_role_arn.as_deref())
-                .or(reality.role.arn())?;
+                .or_else(|| reality.role.arn())?;
             return Some(Self {
                 role_arn: role_arn.to_owned(),
                 policy,
