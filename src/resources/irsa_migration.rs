@@ -282,7 +282,7 @@ async fn read(
     let mut state = prior.clone();
     state.id = Attr::Known(unit.id());
     state.cluster_arn = Attr::Known(reality.cluster.cluster.arn.clone());
-    state.issuer = Attr::from(reality.subject().map(|subject| subject.issuer.name()));
+    state.issuer = reality.cluster.cluster.oidc_issuer.clone().into();
     if importing && let Some(association) = &reality.association {
         state.role_arn = Attr::Known(association.role_arn.clone());
         state.target_role_arn = Attr::from(association.target_role_arn.clone());
