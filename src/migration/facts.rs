@@ -484,14 +484,26 @@ pub struct AssociationFacts {
     pub modified: Option<i64>,
 }
 
-/// Key of the tag that marks associations which a migration created.
+/// Key of the tag that marks associations which a migration created. Its value says which object of a Terraform state works
+/// with it.
 pub const MIGRATION_TAG: &str = "podidentity:irsa-migration";
+/// The value of [`MIGRATION_TAG`] where that is not said.
+pub const ANYBODY: &str = "true";
 
 impl AssociationFacts {
     /// Whether a migration created it.
     #[must_use]
     pub fn is_migrations(&self) -> bool {
         self.tags.contains_key(MIGRATION_TAG)
+    }
+
+    /// The token of the object that a migration's association belongs to, where it says so.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.tags
+            .get(MIGRATION_TAG)
+            .map(String::as_str)
+            .filter(|token| *token != ANYBODY)
     }
 }
 

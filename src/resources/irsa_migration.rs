@@ -8,12 +8,15 @@
 //! | `forward`, `backward` | the two ways |
 //! | `former` | statements that have to be taken away again |
 //! | `ours` | what of trust policies is a migration's |
+//! | `ownership`, `place` | whether a migration is this object's, and where it was made |
 //! | `this_run` | what operations of one run must know of each other |
 
 mod backward;
 mod former;
 mod forward;
 mod ours;
+mod ownership;
+mod place;
 mod plan;
 mod reality;
 mod schema;
@@ -33,6 +36,7 @@ use crate::framework::resource::{
 use crate::framework::schema::Schema;
 use crate::framework::timeouts::{self, Operation};
 use crate::framework::{Context, Diagnostics};
+use crate::migration::facts::{AssociationFacts, MIGRATION_TAG};
 use crate::migration::phase::Phase;
 use crate::policy::equivalent_json;
 use crate::provider::ProviderData;
@@ -43,7 +47,7 @@ pub use this_run::ThisRun;
 
 use forward::Run;
 use plan::{LEFT, Left, PLANNED, PLANNED_UNIT};
-use reality::{Blind, Freshness};
+use reality::{Blind, Freshness, Reality};
 use schema::{Migration, TIMEOUTS};
 use unit::Unit;
 
@@ -74,8 +78,10 @@ impl Resource<ProviderData> for IrsaMigrationResource {
     ) -> Result<(), Diagnostic> {
         response.private.remove(PLANNED_UNIT);
         response.private.remove(PLANNED);
+        ownership::forget(&mut response.private);
         Run {
             context,
+            owner: ownership::new_token(),
             plan: Migration::from_value(&request.planned_state, &Path::root())?,
             role_configured: request.config.get("role_arn").is_set(),
             prior: None,
@@ -103,8 +109,11 @@ impl Resource<ProviderData> for IrsaMigrationResource {
         request: UpdateRequest,
         response: &mut UpdateResponse,
     ) -> Result<(), Diagnostic> {
+        let owner = ownership::token(&request.planned_private)
+            .map_or_else(ownership::new_token, ToOwned::to_owned);
         Run {
             context,
+            owner,
             plan: Migration::from_value(&request.planned_state, &Path::root())?,
             role_configured: request.config.get("role_arn").is_set(),
             prior: Some(Migration::from_value(&request.prior_state, &Path::root())?),
@@ -175,6 +184,10 @@ impl ModifyPlan<ProviderData> for IrsaMigrationResource {
         response: &mut ModifyPlanResponse,
     ) {
         if response.planned_state.is_null() {
+            if let Ok(prior) = Migration::from_value(&request.prior_state, &Path::root()) {
+                let announced = backward::announce(&prior, &request.prior_private);
+                response.diagnostics.extend(announced);
+            }
             return;
         }
         cluster_name::plan(&context.provider.default_cluster_name(), request, response);
@@ -255,6 +268,11 @@ async fn read(
     let reality = match found {
         Ok(reality) => reality,
         Err(Blind::NoCluster) => {
+            place::refuse_other(context, &prior, &unit, None).await?;
+            if !importing {
+                let left = backward::left_without_cluster(context, &prior, &unit);
+                response.diagnostics.push(left);
+            }
             response.state = Value::Null;
             return Ok(());
         }
@@ -270,6 +288,7 @@ async fn read(
         }
         Err(Blind::Failed(diagnostic)) => return Err(diagnostic),
     };
+    place::refuse_other(context, &prior, &unit, Some(&reality.cluster.cluster.arn)).await?;
     if importing && reality.association.is_none() {
         return Err(Diagnostic::error(
             IMPORTING,
@@ -348,13 +367,15 @@ async fn read(
         state.association_id = Attr::Known(association.id.clone());
         state.association_arn = Attr::Known(association.arn.clone());
     }
+    backward::remember_irsa(&reality, &mut response.private, importing);
+    see_owner(&reality, importing, response);
     if let Some(association) = reality.own_association() {
         state.target_role_arn = Attr::from(association.target_role_arn.clone());
         state.disable_session_tags = Attr::Known(association.disable_session_tags);
         keep_or_take(&mut state.policy, association.policy.as_deref());
         if association.is_migrations() {
             let mut remote = association.tags.clone();
-            remote.remove(crate::migration::facts::MIGRATION_TAG);
+            remote.remove(MIGRATION_TAG);
             let tags = context.provider.read_tags(&remote, &prior.tags);
             state.tags = tags.tags;
             state.tags_all = tags.tags_all;
@@ -369,6 +390,30 @@ async fn read(
     plan::remember_annotation(&reality, &mut response.private);
     response.state = state.into_value();
     Ok(())
+}
+
+/// Compares the token of the association with this object's. An import takes what is there.
+fn see_owner(reality: &Reality, importing: bool, response: &mut ReadResponse) {
+    let association = reality.association.as_ref();
+    let association = association.filter(|association| association.is_migrations());
+    if importing && let Some(token) = association.and_then(AssociationFacts::token) {
+        ownership::remember(&mut response.private, token);
+    }
+    let anothers =
+        association.filter(|association| ownership::is_anothers(&response.private, association));
+    ownership::note(&mut response.private, anothers.is_some());
+    if let Some(association) = anothers {
+        response.diagnostics.warning(
+            "Migration is another resource's",
+            format!(
+                "Another podidentity_irsa_migration has gone on with the migration of the {}: the tag {MIGRATION_TAG} of the \
+                 association {} has its token. Destroying this one changes nothing. If both are meant to be there, remove one \
+                 of them.",
+                reality.unit.inside(),
+                association.id
+            ),
+        );
+    }
 }
 
 /// Takes the policy that EKS has, unless the state has the same in other words.

@@ -12,6 +12,7 @@ mod cluster;
 mod kills;
 mod lifecycle;
 mod roles;
+mod rollback;
 mod runtime;
 mod shared;
 mod soak;

@@ -1,7 +1,9 @@
 //! The association of a service account: its creation is what switches new pods over, its deletion what switches them back.
 //!
-//! An association that a migration created carries the tag [`MIGRATION_TAG`]; only such are changed or deleted. The calls
-//! themselves, and what they wait for, are those of `podidentity_association`.
+//! An association that a migration created carries the tag [`MIGRATION_TAG`]; only such are changed or deleted. The tag's
+//! value is a token of the object in a Terraform state that works with it: whoever goes on with the association of another
+//! writes its own, and that other one leaves it alone from then on. The calls themselves, and what they wait for, are those
+//! of `podidentity_association`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::migration::facts::{AssociationFacts, MIGRATION_TAG};
 use crate::policy::equivalent_arns;
 use crate::provider::ProviderData;
 use crate::resources::association::api;
+use crate::resources::tags;
 
 pub use crate::resources::association::api::Wanted;
 
@@ -159,17 +162,19 @@ pub async fn describe_all(
 /// comes before.
 ///
 /// The request carries a token made of what is wanted, so that EKS takes a repetition, by a later process too, for the
-/// same request. Role and trust policy are waited for as long as EKS does not see them.
+/// same request. Role and trust policy are waited for as long as EKS does not see them. `owner` is the token of the object
+/// that the association will belong to.
 ///
 /// # Errors
 /// What EKS refuses; an association that is there and is not the migration's, or not for this role.
 pub async fn create(
     context: &Context<ProviderData>,
     wanted: &Wanted,
+    owner: &str,
     timeout: Duration,
 ) -> Result<AssociationFacts, Diagnostic> {
     let deadline = Instant::now() + timeout;
-    let mut wanted = marked(wanted);
+    let mut wanted = marked(wanted, owner);
     wanted.client_request_token = Some(token(&wanted));
     let mut result = api::create(context, &wanted, timeout).await;
     let is_of_the_past = match &result {
@@ -195,10 +200,50 @@ pub async fn create(
     match result {
         Ok(created) => Ok(facts(&created)),
         Err(error) if error.code() == Some(api::IN_USE) => {
-            met(context, &wanted, &error, timeout).await
+            met(context, &wanted, owner, &error, timeout).await
         }
         Err(error) => Err(not_created(&wanted, &error)),
     }
+}
+
+/// Gives an association of the migration to the object with this token, and says whether it has it now: not if it is gone,
+/// or not the migration's.
+///
+/// # Errors
+/// What EKS refuses.
+pub async fn claim(
+    context: &Context<ProviderData>,
+    cluster: &str,
+    id: &str,
+    owner: &str,
+) -> Result<bool, Diagnostic> {
+    let failed = |error: AwsError| {
+        error.into_diagnostic(
+            UPDATING,
+            &format!(
+                "The association {id} of the cluster {cluster:?} is there from an earlier run. Its tag {MIGRATION_TAG} is to \
+                 say that this one goes on with it, which failed. Nothing else was changed."
+            ),
+            "",
+        )
+    };
+    let Some(existing) = describe(context, cluster, id).await.map_err(failed)? else {
+        return Ok(false);
+    };
+    if not_ours(&existing).is_some() {
+        return Ok(false);
+    }
+    let tag = |value: Option<&str>| {
+        value
+            .map(|value| (MIGRATION_TAG.to_owned(), value.to_owned()))
+            .into_iter()
+            .collect()
+    };
+    let (from, to) = (tag(existing.token()), tag(Some(owner)));
+    tags::change_eks(context, &existing.arn, &from, &to)
+        .await
+        .map_err(failed)?;
+    Ok(true)
 }
 
 /// Brings an association of the migration to what is wanted: settings and tags. Nothing is sent when nothing differs.
@@ -209,6 +254,7 @@ pub async fn update(
     context: &Context<ProviderData>,
     id: &str,
     wanted: &Wanted,
+    owner: &str,
     timeout: Duration,
 ) -> Result<AssociationFacts, Diagnostic> {
     let object = format!("{} keeps the association {id} as it is.", wanted.describe());
@@ -231,7 +277,7 @@ pub async fn update(
     if let Some(why) = not_ours(&facts(&existing)) {
         return Err(Diagnostic::error(UPDATING, format!("{object} {why}")));
     }
-    let updated = api::update(context, &existing, &marked(wanted), timeout)
+    let updated = api::update(context, &existing, &marked(wanted, owner), timeout)
         .await
         .map_err(|error| failed(&error))?;
     Ok(facts(&updated))
@@ -270,6 +316,11 @@ pub async fn delete(
     let existing = facts(&existing);
     if let Some(why) = not_ours(&existing) {
         return Ok(Deletion::Kept(why));
+    }
+    if existing.token() != association.token() {
+        return Ok(Deletion::Kept(
+            "Another object of a Terraform state has gone on with it since it was read.".to_owned(),
+        ));
     }
     if !equivalent_arns(&existing.role_arn, &association.role_arn) {
         return Ok(Deletion::Kept(format!(
@@ -322,11 +373,11 @@ pub fn facts(association: &PodIdentityAssociation) -> AssociationFacts {
 }
 
 /// The same with the migration's mark.
-fn marked(wanted: &Wanted) -> Wanted {
+fn marked(wanted: &Wanted, owner: &str) -> Wanted {
     let mut wanted = wanted.clone();
     wanted
         .tags
-        .insert(MIGRATION_TAG.to_owned(), "true".to_owned());
+        .insert(MIGRATION_TAG.to_owned(), owner.to_owned());
     wanted
 }
 
@@ -393,6 +444,7 @@ async fn confirm(
 async fn met(
     context: &Context<ProviderData>,
     wanted: &Wanted,
+    owner: &str,
     conflict: &AwsError,
     timeout: Duration,
 ) -> Result<AssociationFacts, Diagnostic> {
@@ -452,11 +504,8 @@ async fn met(
                 .to_owned(),
         );
     }
-    if api::is_as_wanted(&existing, wanted) {
-        return Ok(is);
-    }
-    // Ours, from a run with other settings whose state was lost.
-    update(context, &is.id, wanted, timeout).await
+    // Ours, from a run whose state was lost.
+    update(context, &is.id, wanted, owner, timeout).await
 }
 
 /// Why an association is not the migration's to change, as a sentence.

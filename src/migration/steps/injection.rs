@@ -189,6 +189,17 @@ impl NotProven {
         matches!(self, Self::Cancelled)
     }
 
+    /// Whether the namespace is being deleted, and so takes no new pods.
+    #[must_use]
+    pub fn is_of_ending_namespace(&self) -> bool {
+        let message = match self {
+            Self::Failed(error) => error.message(),
+            Self::Refused { message, .. } | Self::Forbidden { message, .. } => message,
+            _ => return false,
+        };
+        message.contains("is being terminated")
+    }
+
     /// The diagnostic: `summary`, a sentence about the object, the cause, and what to do. `next` is what the caller advises
     /// beside that; it may be empty.
     #[must_use]

@@ -1,39 +1,50 @@
 //! From Pod Identity back to IRSA: first what IRSA needs is put back, then the association goes, then it is proven that
-//! new pods get IRSA, then pods are restarted, and our trust goes last.
+//! new pods get IRSA, then pods are restarted and looked at, and our trust goes last.
+
+mod before;
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::aws::AwsErrorKind;
 use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::model::Attr;
 use crate::framework::{Context, Private};
 use crate::kubernetes::ClusterApi;
-use crate::migration::facts::{PodCredentials, RoleFacts};
+use crate::migration::facts::{PodCredentials, PodFacts, RoleFacts};
+use crate::migration::gather;
+use crate::migration::phase::Phase;
 use crate::migration::steps::association::{self, Deletion};
-use crate::migration::steps::injection::{self, Expected};
+use crate::migration::steps::injection;
 use crate::migration::steps::rollout::{self, Rollout, Target};
-use crate::migration::steps::service_account::Breadcrumb;
 use crate::migration::steps::{service_account, trust};
-use crate::policy::irsa::Access;
-use crate::policy::{Grant, RoleArn, Scope, equivalent_arns};
+use crate::policy::{Document, Grant, GrantChange, RoleArn, Scope, equivalent_arns};
 use crate::provider::ProviderData;
 
-use super::ROLLING_BACK;
 use super::former;
-use super::forward::{Patches, may_patch, restarts};
-use super::ours::{RetiredTrust, audience, forget_trust, prior_grant, revoke, verifies_trust};
-use super::plan::PLANNED_UNIT;
+use super::ours::{RetiredTrust, forget_trust, prior_grant, revoke, verifies_trust};
+use super::plan::{PLANNED_UNIT, phase_of};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
 use super::unit::{Unit, keeps_on_destroy, propagation, rollout_times};
+use super::{ROLLING_BACK, ownership, place};
+
+use before::Back;
+pub(super) use before::remember_irsa;
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+/// How often pods that end by themselves are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What every diagnostic of a half-way stop ends with.
+/// What every diagnostic of a stop ends with as long as the association is there.
 const RETRY: &str = "Destroy again to go on from here, or set on_destroy = \"keep\" and apply that first, to leave everything as \
                      it is.";
+/// The same once it is gone. An apply would migrate again.
+const RETRY_AFTER: &str = "Destroy again to go on from here, or let Terraform forget this resource (a removed block with \
+                           destroy = false) to leave everything as it is now; an apply would migrate forward again.";
 
 /// Undoes a migration, as far as it was ours.
 pub(super) async fn roll_back(
@@ -70,74 +81,65 @@ pub(super) async fn roll_back(
     // Boxed, because the steps are deep and the stacks of threads are not.
     let reality = match Box::pin(looking).await {
         Ok(reality) => reality,
-        Err(Blind::NoCluster) => return without_cluster(context, prior, &unit).await,
+        Err(Blind::NoCluster) => {
+            place::refuse_other(context, prior, &unit, None).await?;
+            return without_cluster(context, prior, &unit).await;
+        }
         Err(blind) => return Err(super::forward::blind_at_apply(&unit, blind)),
     };
-    if let Some(owner) = reality
-        .association
-        .as_ref()
-        .and_then(|association| association.owner_arn.as_deref())
-    {
-        diagnostics.warning(
-            "Nothing was rolled back",
-            format!(
-                "The association of the {} belongs to the add-on {owner} now, so it is left to that. Everything else was left \
-                 as it is, too: without IRSA's trust and annotation nothing is broken by that.",
-                unit.inside()
-            ),
-        );
+    place::refuse_other(context, prior, &unit, Some(&reality.cluster.cluster.arn)).await?;
+    if let Some(left) = left_to_others(&reality, planned_private) {
+        diagnostics.push(left);
         return Ok(());
     }
     let adopted = prior.association_adopted == Attr::Known(true);
+    let api = context
+        .provider
+        .kubernetes_api(&context.cancel, &unit.cluster)
+        .await
+        .map_err(|error| {
+            error.into_diagnostic(
+                ROLLING_BACK,
+                &format!(
+                    "The Kubernetes API of the cluster {:?} cannot be used.",
+                    unit.cluster
+                ),
+                RETRY,
+            )
+        })?;
+    let (back, role) = Back::find(context, &reality, planned_private).await;
+    // Adopted associations stay, so nothing has to be proven.
+    let tried = if adopted || reality.service_account().is_none() {
+        None
+    } else {
+        let (namespace, name) = (&unit.namespace, &unit.service_account);
+        Some(injection::probe(&context.cancel, &api, namespace, name).await)
+    };
     let rollback = Rollback {
-        api: context
-            .provider
-            .kubernetes_api(&context.cancel, &unit.cluster)
-            .await
-            .map_err(|error| {
-                error.into_diagnostic(
-                    ROLLING_BACK,
-                    &format!(
-                        "The Kubernetes API of the cluster {:?} cannot be used.",
-                        unit.cluster
-                    ),
-                    RETRY,
-                )
-            })?,
+        api,
         context,
         prior,
+        private: planned_private,
         reality,
+        back,
+        role,
+        terminating: matches!(&tried, Some(Err(error)) if error.is_of_ending_namespace()),
     };
-    rollback.refuse_without_path(adopted)?;
-    if !adopted {
-        Box::pin(rollback.rehearse()).await?;
-    }
-    // Whoever writes the policy in our place would take it away again.
-    if let Some(retired) =
-        RetiredTrust::of(&rollback.reality, Some(prior)).filter(|_| !verifies_trust(prior))
-    {
-        Box::pin(retired.restore(context, &rollback.reality)).await?;
-    }
-    Box::pin(restore_annotations(
-        context,
-        &rollback.api,
-        &rollback.reality,
-        diagnostics,
-    ))
-    .await?;
-    Box::pin(forget_trust(
-        context,
-        &rollback.api,
-        &rollback.reality,
-        ROLLING_BACK,
-    ))
-    .await?;
     if adopted {
-        return Ok(());
+        rollback.restore_trust().await?;
+        return rollback.restore_annotations(diagnostics).await;
     }
+    rollback.refuse_foreign_association()?;
+    rollback.refuse_without_path(diagnostics)?;
+    Box::pin(rollback.rehearse(tried)).await?;
+    Box::pin(rollback.restore_trust()).await?;
+    Box::pin(rollback.restore_annotations(diagnostics)).await?;
+    // Whoever manages the trust policy may have written it since the checks.
+    Box::pin(rollback.see_trust(RETRY)).await?;
     Box::pin(rollback.delete_association(timeout)).await?;
     Box::pin(rollback.prove()).await?;
-    Box::pin(rollback.restart(diagnostics)).await?;
+    Box::pin(rollback.see_trust(RETRY_AFTER)).await?;
+    Box::pin(rollback.restart()).await?;
     context.provider.migrations().leave(
         &rollback
             .reality
@@ -149,152 +151,175 @@ pub(super) async fn roll_back(
     Box::pin(rollback.revoke_trust(planned_private, diagnostics)).await
 }
 
+/// A warning if the association belongs to somebody else now, so that there is nothing to roll back here.
+fn left_to_others(reality: &Reality, private: &Private) -> Option<Diagnostic> {
+    let association = reality.association.as_ref()?;
+    let unit = reality.unit.inside();
+    let whose = if let Some(owner) = association.owner_arn.as_deref() {
+        format!(
+            "The association of the {unit} belongs to the add-on {owner} now, so it is left to that. Everything else was left as \
+             it is, too: without IRSA's trust and annotation nothing is broken by that."
+        )
+    } else if association.is_migrations() && ownership::is_anothers(private, association) {
+        format!(
+            "Another podidentity_irsa_migration has gone on with the migration of the {unit}, as the tag {} of the association {} \
+             says. It is left to that one, which rolls it back when it is destroyed.",
+            crate::migration::facts::MIGRATION_TAG,
+            association.id
+        )
+    } else {
+        return None;
+    };
+    Some(Diagnostic::warning("Nothing was rolled back", whose))
+}
+
+/// The warning of a plan that destroys, from the state alone; `None` if nothing would be done.
+pub(super) fn announce(prior: &Migration, private: &Private) -> Option<Diagnostic> {
+    let unit = Unit::of(prior)?;
+    if keeps_on_destroy(prior) || ownership::was_anothers(private) {
+        return None;
+    }
+    let mut steps = Vec::new();
+    let phase = phase_of(prior);
+    if phase == Phase::Retired {
+        steps.push("puts back what was retired of IRSA".to_owned());
+    }
+    if prior.association_adopted == Attr::Known(true) {
+        steps.push("leaves the association, which was there before".to_owned());
+    } else if phase >= Phase::Associated {
+        steps.push(format!(
+            "deletes the association {}, after which new pods get IRSA",
+            prior.association_id.as_deref().unwrap_or_default()
+        ));
+        let (rolling, by_hand) = moved_workloads(prior);
+        if !rolling.is_empty() {
+            steps.push(format!("restarts {}, one at a time", rolling.join(", ")));
+        }
+        if !by_hand.is_empty() {
+            steps.push(format!(
+                "cannot restart {}: their pods keep credentials of Pod Identity for three to six hours at most, and the destroy \
+                 ends with an error until they have ended or were restarted by hand. Nothing can move them before, for as long \
+                 as the association is there they come back on Pod Identity",
+                by_hand.join(", ")
+            ));
+        }
+    }
+    if phase >= Phase::TrustAdded && !verifies_trust(prior) {
+        steps.push(format!(
+            "takes the statement for EKS Pod Identity out of the trust policy of {}",
+            prior.role_arn.as_deref().unwrap_or_default()
+        ));
+    }
+    if steps.is_empty() {
+        return None;
+    }
+    Some(Diagnostic::warning(
+        "Service account goes back to IRSA",
+        format!(
+            "Destroying the migration of the {}:\n  - {}\n\nTo keep what was migrated, set on_destroy = \"keep\" and apply that \
+             first, or let Terraform forget the resource (a removed block with destroy = false).",
+            unit.inside(),
+            steps.join("\n  - ")
+        ),
+    ))
+}
+
+/// Workloads of a state with pods on Pod Identity: those that a rollback restarts, and the others with the reason.
+fn moved_workloads(prior: &Migration) -> (Vec<String>, Vec<String>) {
+    let (mut rolling, mut by_hand) = (Vec::new(), Vec::new());
+    for workload in prior.workloads.known().into_iter().flatten() {
+        let name = format!(
+            "{} {}",
+            workload.kind.as_deref().unwrap_or_default(),
+            workload.name.as_deref().unwrap_or_default()
+        );
+        if workload.pods_on_pod_identity == Attr::Known(0) {
+            continue;
+        }
+        match workload.restart.as_deref() {
+            Some("rolling") => rolling.push(name),
+            why => by_hand.push(format!("{name} ({})", why.unwrap_or("unknown"))),
+        }
+    }
+    (rolling, by_hand)
+}
+
 struct Rollback<'a> {
     context: &'a Context<ProviderData>,
     prior: &'a Migration,
+    private: &'a Private,
     reality: Reality,
     api: Arc<ClusterApi>,
+    /// What new pods will get; `None` if that cannot be told.
+    back: Option<Back>,
+    /// The role that IRSA uses.
+    role: RoleFacts,
+    /// Whether the namespace is being deleted, and so takes no new pods.
+    terminating: bool,
 }
 
 impl Rollback<'_> {
-    /// Stops before anything is changed if IRSA could not work.
-    fn refuse_without_path(&self, adopted: bool) -> Result<(), Diagnostic> {
-        let reality = &self.reality;
-        if adopted || self.is_unused() || self.changes_nothing_for_pods() {
+    /// What was taken away of the trust in IRSA and is to be put back. Whoever writes the policy in our place would take it
+    /// away again.
+    fn retired(&self) -> Option<RetiredTrust> {
+        RetiredTrust::of(&self.reality, Some(self.prior)).filter(|_| !verifies_trust(self.prior))
+    }
+
+    /// Puts trust back, and gives IAM the time that a change takes to be seen everywhere.
+    async fn restore_trust(&self) -> Result<(), Diagnostic> {
+        let Some(retired) = self.retired() else {
+            return Ok(());
+        };
+        if !retired.restore(self.context, &self.reality).await? || !self.is_in_use() {
             return Ok(());
         }
-        let mut faults = Vec::new();
-        if reality.service_account().is_none() {
-            faults.push(
-                "the service account does not exist any more, so the pods that run could not be made anew: create it again, with \
-                 the annotation eks.amazonaws.com/role-arn"
-                    .to_owned(),
-            );
-        }
-        if reality.cluster.oidc_provider == Some(false) {
-            faults.push(format!(
-                "the account has no IAM OIDC provider for the cluster's issuer {} any more: create it again",
-                self.prior.issuer.as_deref().unwrap_or_default()
-            ));
-        }
-        if reality.service_account().is_some() && self.restored_role().is_none() {
-            faults.push(format!(
-                "the service account has no annotation eks.amazonaws.com/role-arn any more, and it was not this migration that \
-                 took it away: put it back, with the value {}",
-                self.prior.role_arn.as_deref().unwrap_or_default()
-            ));
-        }
-        let annotated = self.restored_role();
-        match &reality.role {
-            // IRSA uses the role of the annotation, which is another one where the configuration names the role: what its trust
-            // policy says is not touched by a migration.
-            role if annotated.is_some_and(|annotated| {
-                !equivalent_arns(annotated, role.arn().unwrap_or_default())
-            }) => {}
-            RoleFacts::Found(_) => {
-                if let (Some(subject), Some(document)) = (reality.subject(), reality.trust()) {
-                    let role_arn = reality.role.arn().unwrap_or_default();
-                    let restored = RetiredTrust::of(reality, Some(self.prior))
-                        .filter(|_| !verifies_trust(self.prior))
-                        .map_or_else(
-                            || document.clone(),
-                            |retired| retired.restored(reality, role_arn, &document),
-                        );
-                    let audience = audience(reality);
-                    if subject.access(&restored, Some(&audience)) == Access::NotAllowed {
-                        faults.push(format!(
-                            "the trust policy of {} does not let the service account in by IRSA, and did not before the \
-                             migration: add the statement for the OIDC provider",
-                            reality.role.arn().unwrap_or_default()
-                        ));
-                    }
-                }
-            }
-            // Without the role Pod Identity does not work either: there is nothing to lose.
-            RoleFacts::NotFound { .. } => {}
-            other => faults.push(format!(
-                "the role {} could not be read",
-                other.arn().unwrap_or_default()
-            )),
-        }
-        if faults.is_empty() {
+        let settings = propagation(self.prior);
+        self.pause(settings.interval * settings.consecutive, RETRY)
+            .await
+    }
+
+    /// Sees once more, right before pods begin to depend on it, that the role of IRSA trusts the service account.
+    async fn see_trust(&self, next: &str) -> Result<(), Diagnostic> {
+        let (Some(Back::Irsa { role_arn }), true) = (&self.back, self.is_in_use()) else {
+            return Ok(());
+        };
+        if self.changes_nothing_for_pods() || !matches!(self.role, RoleFacts::Found(_)) {
             return Ok(());
         }
+        self.restore_trust().await?;
+        let Ok(arn) = RoleArn::parse(role_arn) else {
+            return Ok(());
+        };
+        let found = trust::current(self.context, &arn.name).await?;
+        let why = match found {
+            None => format!("the role {role_arn} is gone"),
+            Some(role) if self.lets_in(&role.assume_role_policy) => return Ok(()),
+            Some(_) => format!(
+                "the trust policy of {role_arn} does not let the service account in by IRSA any more"
+            ),
+        };
         Err(Diagnostic::error(
             ROLLING_BACK,
             format!(
-                "Pods of the {} would have no credentials without Pod Identity, so nothing was changed:\n  - {}\n\n{RETRY}",
-                reality.unit.inside(),
-                faults.join("\n  - ")
+                "While the {} was being brought back to IRSA, somebody changed what it needs: {why}. No workload was \
+                 restarted.\n\nPut it back. {next}",
+                self.reality.unit.inside()
             ),
         ))
     }
 
-    /// Whether no pod depends on what a rollback would undo: nothing was cut over yet, or it was undone already.
-    fn changes_nothing_for_pods(&self) -> bool {
-        self.reality.association.is_none()
-            && self.reality.breadcrumb.is_none()
-            && !self
-                .reality
-                .pods()
-                .any(|pod| pod.credentials == PodCredentials::PodIdentity)
-    }
-
-    /// Tries, before anything is changed, what will be needed once the association is gone.
-    async fn rehearse(&self) -> Result<(), Diagnostic> {
-        let unit = &self.reality.unit;
-        if self.reality.service_account().is_some() {
-            injection::probe(
-                &self.context.cancel,
-                &self.api,
-                &unit.namespace,
-                &unit.service_account,
-            )
-            .await
-            .map_err(|error| {
-                error.into_diagnostic(
-                    ROLLING_BACK,
-                    &format!(
-                        "Pods created as dry runs are to prove that the {} is back on IRSA, but they cannot be created. Nothing \
-                         was changed.",
-                        unit.inside()
-                    ),
-                    RETRY,
-                )
-            })?;
+    async fn restore_annotations(&self, diagnostics: &mut Diagnostics) -> Result<(), Diagnostic> {
+        if self.terminating {
+            return Ok(());
         }
-        let mut patches = restarts(&self.reality, |pod| {
-            pod.credentials != PodCredentials::WebIdentity
-        });
-        if self.reality.breadcrumb.is_some() {
-            patches.push(Patches::of_service_account(unit));
-        }
-        may_patch(self.context, &self.api, unit, &patches, ROLLING_BACK).await
-    }
-
-    /// Whether nobody would miss IRSA: there is no service account, so there can be no new pods, and there are no pods.
-    fn is_unused(&self) -> bool {
-        self.reality.service_account().is_none() && self.reality.pods().next().is_none()
+        restore_annotations(self.context, &self.api, &self.reality, diagnostics).await?;
+        forget_trust(self.context, &self.api, &self.reality, ROLLING_BACK).await
     }
 
     async fn delete_association(&self, timeout: Duration) -> Result<(), Diagnostic> {
         let Some(existing) = &self.reality.association else {
             return Ok(());
         };
-        let role = self.prior.role_arn.as_deref().unwrap_or_default();
-        if !existing.is_migrations() || !equivalent_arns(&existing.role_arn, role) {
-            return Err(Diagnostic::error(
-                ROLLING_BACK,
-                format!(
-                    "The {} has the association {} with the role {} now, which this migration did not create, so it is left \
-                     alone and pods keep using it.\n\nDelete it if it is not wanted, or remove this resource from the state \
-                     with a removed block. {RETRY}",
-                    self.reality.unit.inside(),
-                    existing.id,
-                    existing.role_arn
-                ),
-            ));
-        }
         let cluster = &self.reality.unit.cluster;
         match association::delete(self.context, cluster, existing, timeout).await? {
             Deletion::Deleted | Deletion::AlreadyGone => Ok(()),
@@ -308,10 +333,12 @@ impl Rollback<'_> {
         }
     }
 
-    /// Waits until new pods get IRSA.
+    /// Waits until new pods get what they are to go back to.
     async fn prove(&self) -> Result<(), Diagnostic> {
-        // Without a service account there are no new pods; without an annotation the check before has stopped.
-        let Some(role_arn) = self.restored_role().map(ToOwned::to_owned) else {
+        // Without a service account there are no new pods.
+        let (Some(back), Some(_), true) =
+            (&self.back, self.reality.service_account(), self.is_in_use())
+        else {
             return Ok(());
         };
         injection::wait(
@@ -319,7 +346,7 @@ impl Rollback<'_> {
             &self.api,
             &self.reality.unit.namespace,
             &self.reality.unit.service_account,
-            &Expected::WebIdentity { role_arn },
+            &back.expected(),
             &propagation(self.prior),
         )
         .await
@@ -328,84 +355,124 @@ impl Rollback<'_> {
             error.into_diagnostic(
                 ROLLING_BACK,
                 &format!(
-                    "The association of the {} is deleted, but it is not proven that new pods get IRSA. No workload was \
+                    "The association of the {} is deleted, but it is not proven that new pods get {}. No workload was \
                      restarted; running pods keep what they have until the agent renews their credentials.",
-                    self.reality.unit.inside()
+                    self.reality.unit.inside(),
+                    back.expected()
                 ),
-                RETRY,
+                RETRY_AFTER,
             )
         })
     }
 
-    /// The role that the annotation names once it is restored.
-    fn restored_role(&self) -> Option<&str> {
-        let noted = self
-            .reality
-            .breadcrumb
-            .as_ref()
-            .and_then(Breadcrumb::role_arn);
-        self.reality
-            .service_account()
-            .and_then(|account| account.role_arn())
-            .or(noted)
+    /// Restarts what uses Pod Identity, for its credentials end when the agent renews them, and sees that nothing is left
+    /// that does.
+    async fn restart(&self) -> Result<(), Diagnostic> {
+        if !self.is_in_use() {
+            return Ok(());
+        }
+        let (timeout, _) = rollout_times(self.prior);
+        let mut deadline = None;
+        loop {
+            self.restart_workloads().await?;
+            let unit = &self.reality.unit;
+            let facts = gather::namespace_now(self.context, &unit.cluster, &unit.namespace)
+                .await
+                .map_err(|error| {
+                    error.into_diagnostic(
+                        ROLLING_BACK,
+                        &format!(
+                            "The {} is back on IRSA, but whether pods are left that use Pod Identity could not be seen.",
+                            unit.inside()
+                        ),
+                        RETRY_AFTER,
+                    )
+                })?;
+            let left: Vec<&PodFacts> = facts
+                .pods_of(&unit.service_account)
+                .filter(|pod| needs_association(pod))
+                .collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            let now = Instant::now();
+            let deadline = *deadline.get_or_insert(now + timeout);
+            // Only what ends by itself, or came up on its own since, is worth another look.
+            let waits = left
+                .iter()
+                .all(|pod| ends_by_itself(pod) || self.reality.is_rolling(&pod.workload));
+            if !waits || now >= deadline {
+                return Err(self.stranded(&left));
+            }
+            self.pause(LOOK_INTERVAL.min(deadline - now), RETRY_AFTER)
+                .await?;
+        }
     }
 
-    /// Restarts what uses Pod Identity: its credentials end when the agent renews them.
-    async fn restart(&self, diagnostics: &mut Diagnostics) -> Result<(), Diagnostic> {
+    async fn restart_workloads(&self) -> Result<(), Diagnostic> {
         let unit = &self.reality.unit;
         let (timeout, pause) = rollout_times(self.prior);
         let marker = format!(
             "rollback-{}",
             self.prior.association_id.as_deref().unwrap_or_default()
         );
-        let report = rollout::restart(
+        let wanted = self.wanted();
+        rollout::restart(
             self.context,
             Target {
                 cluster: &unit.cluster,
                 namespace: &unit.namespace,
                 service_account: &unit.service_account,
             },
-            PodCredentials::WebIdentity,
+            wanted,
             &marker,
             &Rollout { timeout, pause },
         )
         .await
+        .map(drop)
         .map_err(|stopped| {
             stopped.into_diagnostic(
                 ROLLING_BACK,
                 &format!(
                     "The rollback of the {} stopped half-way: new pods get IRSA, but not all running pods were restarted. \
                      Those that were not lose their credentials when the agent renews them, three to six hours after they were \
-                     first given. {RETRY}",
+                     first given. {RETRY_AFTER}",
                     unit.inside()
                 ),
                 &unit.namespace,
-                PodCredentials::WebIdentity,
+                wanted,
             )
-        })?;
-        let stranded: Vec<String> = report
-            .manual
+        })
+    }
+
+    /// The error for pods that still use Pod Identity. It comes before the state is forgotten, and with it who they are.
+    fn stranded(&self, pods: &[&PodFacts]) -> Diagnostic {
+        let lines: Vec<String> = pods
             .iter()
-            .flat_map(|manual| {
-                let workload = &manual.workload;
-                manual
-                    .pods
-                    .iter()
-                    .map(move |pod| format!("{pod} ({workload})"))
-            })
+            .map(|pod| format!("{} ({})", pod.name, pod.workload))
             .collect();
-        if !stranded.is_empty() {
-            diagnostics.warning(
-                "Some pods still use Pod Identity",
-                format!(
-                    "The {} is back on IRSA, but these pods cannot be restarted by the provider: {}. They lose their credentials \
-                     when the agent renews them, three to six hours after they were first given: restart them before.",
-                    unit.inside(),
-                    stranded.join(", ")
-                ),
-            );
+        Diagnostic::error(
+            ROLLING_BACK,
+            format!(
+                "New pods of the {} do not get Pod Identity any more, but these still use it, and the provider cannot restart \
+                 them:\n  - {}\n\nThey lose their credentials when the agent renews them, three to six hours after they were \
+                 first given. Restart them before, or let them end: the association is gone, so they come back without it. \
+                 {RETRY_AFTER}",
+                self.reality.unit.inside(),
+                lines.join("\n  - ")
+            ),
+        )
+    }
+
+    async fn pause(&self, duration: Duration, next: &str) -> Result<(), Diagnostic> {
+        tokio::select! {
+            biased;
+            () = self.context.cancel.cancelled() => Err(Diagnostic::error(
+                ROLLING_BACK,
+                format!("Terraform was asked to stop. Nothing is broken by that. {next}"),
+            )),
+            () = tokio::time::sleep(duration) => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes our statements away, last of all.
@@ -457,6 +524,19 @@ impl Rollback<'_> {
     }
 }
 
+/// Whether a pod loses its credentials some time after the association is gone.
+fn needs_association(pod: &PodFacts) -> bool {
+    !pod.terminating
+        && matches!(
+            pod.credentials,
+            PodCredentials::PodIdentity | PodCredentials::Partly
+        )
+}
+
+fn ends_by_itself(pod: &PodFacts) -> bool {
+    matches!(pod.workload.kind.as_str(), "Job" | "CronJob")
+}
+
 /// Puts the annotations back, if they were retired.
 pub(super) async fn restore_annotations(
     context: &Context<ProviderData>,
@@ -496,6 +576,39 @@ pub(super) async fn restore_annotations(
         );
     }
     Ok(())
+}
+
+/// What is left of a migration whose cluster is gone, for somebody to remove: our statements in the trust policy, as far as
+/// the state tells.
+pub(super) fn left_without_cluster(
+    context: &Context<ProviderData>,
+    prior: &Migration,
+    unit: &Unit,
+) -> Diagnostic {
+    let ours = || {
+        let document = Document::parse(prior.trust_policy_after.as_deref()?).ok()?;
+        let added = prior_grant(context, prior, unit)?.add(&document).ok()?;
+        let GrantChange::Covered { by, ours: true } = added.change else {
+            return None;
+        };
+        let sids: Vec<String> = by.into_iter().filter_map(|at| at.sid).collect();
+        (!sids.is_empty() && !verifies_trust(prior)).then_some(sids)
+    };
+    let left = ours().map_or_else(String::new, |sids| {
+        format!(
+            " The trust policy of {} keeps the statement {}, which does no harm without the cluster; remove it by hand.",
+            prior.role_arn.as_deref().unwrap_or_default(),
+            sids.join(", ")
+        )
+    });
+    Diagnostic::warning(
+        "Cluster of a migration is gone",
+        format!(
+            "There is no EKS cluster {:?} any more, so the migration of the {} is taken from the state.{left}",
+            unit.cluster,
+            unit.inside()
+        ),
+    )
 }
 
 /// The cluster is gone, and everything in it: only the role's trust is left.

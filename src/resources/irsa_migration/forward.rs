@@ -25,12 +25,12 @@ use crate::migration::steps::trust;
 use crate::policy::{Grant, GrantChange, equivalent_arns, equivalent_json};
 use crate::provider::ProviderData;
 
-use super::MIGRATING;
 use super::former::{self, Former};
 use super::plan::{Left, phase_of, workload_models};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
 use super::unit::{Unit, is_local, propagation, same_arn};
+use super::{MIGRATING, backward, ownership};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
@@ -46,6 +46,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// One run of a migration, for a create or an update.
 pub(super) struct Run<'a> {
     pub(super) context: &'a Context<ProviderData>,
+    /// The token that the association carries from now on.
+    pub(super) owner: String,
     /// The plan.
     pub(super) plan: Migration,
     /// Whether the configuration names the role.
@@ -102,8 +104,12 @@ impl Run<'_> {
         if self.prior.is_none() && self.plan.association_id.is_known() {
             self.save(&Migration::default(), Phase::Associated);
         }
+        self.claim(&unit).await?;
         // Boxed, because the steps are deep and the stacks of threads are not.
         let mut work = Box::pin(self.prepare(unit)).await?;
+        if self.prior.is_none() {
+            backward::remember_irsa(&work.reality, self.private, true);
+        }
         provider.migrations().migrate(&work.unit.id());
         Box::pin(self.forgive(&work)).await?;
 
@@ -135,6 +141,20 @@ impl Run<'_> {
         self.prior.as_ref().is_some_and(|prior| {
             phase_of(prior) == Phase::Retired && prior.retire == self.plan.retire
         })
+    }
+
+    /// Makes the association of an earlier run this object's, first of all: an object that was replaced by this one may be
+    /// destroyed at any time from now on, and must find that.
+    async fn claim(&mut self, unit: &Unit) -> Result<(), Diagnostic> {
+        let (None, Some(id)) = (&self.prior, self.plan.association_id.as_deref()) else {
+            return Ok(());
+        };
+        if self.plan.association_adopted != Attr::Known(true)
+            && association::claim(self.context, &unit.cluster, id, &self.owner).await?
+        {
+            ownership::remember(self.private, &self.owner);
+        }
+        Ok(())
     }
 
     /// What the state says before the run.
@@ -244,7 +264,8 @@ impl Run<'_> {
             .is_some_and(|prior| prior.association_adopted == Attr::Known(true));
         let facts: AssociationFacts = match &work.reality.association {
             Some(existing) if existing.is_migrations() => {
-                association::update(context, &existing.id, &wanted, self.timeout).await?
+                association::update(context, &existing.id, &wanted, &self.owner, self.timeout)
+                    .await?
             }
             // Somebody else's, which preflight has compared with what is wanted.
             Some(existing) if work.settings.adopt_existing_association || adopted_before => {
@@ -274,9 +295,15 @@ impl Run<'_> {
                     ),
                 ));
             }
-            None => association::create(context, &wanted, self.timeout.min(ROLE_TIMEOUT)).await?,
+            None => {
+                let timeout = self.timeout.min(ROLE_TIMEOUT);
+                association::create(context, &wanted, &self.owner, timeout).await?
+            }
         };
         self.note_change(work.reality.association.as_ref(), &facts, &wanted);
+        if facts.is_migrations() {
+            ownership::remember(self.private, &self.owner);
+        }
         now.association_id = Attr::Known(facts.id.clone());
         now.association_arn = Attr::Known(facts.arn.clone());
         now.association_adopted = Attr::Known(!facts.is_migrations());

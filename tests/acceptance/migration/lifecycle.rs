@@ -314,7 +314,8 @@ fn s37_destroy_without_oidc_provider() {
     }
 }
 
-/// Scenario 37: the cluster is gone. There is nothing to go back to, and nothing in the way of destroying; the role loses what was ours.
+/// Scenario 37: the cluster is gone. There is nothing to go back to, and nothing in the way of destroying: the refresh takes the
+/// migration from the state, and says what is left in the role.
 #[test]
 fn s37_cluster_is_gone() {
     let Some(mut case) = case(&Cluster::plain(), with(RESTART)) else {
@@ -403,7 +404,7 @@ fn s37_import() {
     }
 }
 
-/// Scenario 37: state lost altogether. Another apply takes up what is there and changes nothing.
+/// Scenario 37: state lost altogether. Another apply takes up what is there and changes nothing but whose it is.
 #[test]
 fn s37_state_is_lost() {
     for config in [RESTART, RETIRE] {
@@ -411,14 +412,18 @@ fn s37_state_is_lost() {
             return;
         };
         case.apply();
-        let associated = associations(&case);
+        let associated = associations(&case)[0].1["associationId"].clone();
         let document = trust(&case, ROLE);
         case.forget(THIS).clear_calls().apply();
-        assert_eq!(writes(&case), BTreeMap::new(), "{config}");
+        // The association says now that it belongs to the new object.
         assert_eq!(
-            (associations(&case), trust(&case, ROLE)),
-            (associated, document)
+            writes(&case),
+            BTreeMap::from([("eks:TagResource".to_owned(), 1)]),
+            "{config}"
         );
+        assert_eq!(associations(&case).len(), 1);
+        assert_eq!(associations(&case)[0].1["associationId"], associated);
+        assert_eq!(trust(&case, ROLE), document);
         assert_eq!(restarts(&case, "deployments", "payments", "api"), 1);
         case.expect_empty_plan()
             .expect_attribute(THIS, "association_adopted", false);

@@ -8,6 +8,7 @@ use super::*;
 use crate::policy::{ClusterArn, Grant};
 use crate::provider::tests::data_for;
 
+const OWNER: &str = "8d5ad9d2-1b6f-4d0e-93a1-0c6f1f1a7c11";
 const LONG: Duration = Duration::from_secs(60);
 const ROLE: &str = "arn:aws:iam::123456789012:role/payments";
 const IRSA: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::123456789012:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/AAAA"},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringEquals":{"oidc.eks.us-east-1.amazonaws.com/id/AAAA:sub":"system:serviceaccount:payments:api"}}}]}"#;
@@ -106,7 +107,7 @@ async fn it_is_created_once_changed_and_deleted() {
         find(&context, "demo", "payments", "api").await.unwrap(),
         None
     );
-    let created = create(&context, &wanted(), LONG).await.unwrap();
+    let created = create(&context, &wanted(), OWNER, LONG).await.unwrap();
     assert!(created.is_migrations());
     assert_eq!(created.role_arn, ROLE);
     assert_eq!(created.tags["team"], "core");
@@ -115,23 +116,28 @@ async fn it_is_created_once_changed_and_deleted() {
 
     // A later process, whose state was lost, asks for the same.
     let later = self::context(&sandbox).await;
-    assert_eq!(create(&later, &wanted(), LONG).await.unwrap(), created);
+    assert_eq!(
+        create(&later, &wanted(), OWNER, LONG).await.unwrap(),
+        created
+    );
     assert_eq!(there(&sandbox).len(), 1);
 
     // Other settings: the same association.
     let mut other = wanted();
     other.disable_session_tags = true;
     other.tags = [("team".to_owned(), "edge".to_owned())].into();
-    let changed = create(&later, &other, LONG).await.unwrap();
+    let changed = create(&later, &other, OWNER, LONG).await.unwrap();
     assert_eq!(changed.id, created.id);
     assert!(changed.disable_session_tags && changed.is_migrations());
     let changed = &there(&sandbox)[0];
     assert_eq!(
         changed["tags"],
-        json!({"team": "edge", MIGRATION_TAG: "true"})
+        json!({"team": "edge", MIGRATION_TAG: OWNER})
     );
     sandbox.clear_requests();
-    let same = update(&context, &created.id, &other, LONG).await.unwrap();
+    let same = update(&context, &created.id, &other, OWNER, LONG)
+        .await
+        .unwrap();
     assert_eq!(same.id, created.id);
     assert_eq!(
         sandbox.requests().len(),
@@ -148,7 +154,9 @@ async fn it_is_created_once_changed_and_deleted() {
         delete(&context, "demo", &same, LONG).await.unwrap(),
         Deletion::AlreadyGone
     );
-    let error = update(&context, &same.id, &other, LONG).await.unwrap_err();
+    let error = update(&context, &same.id, &other, OWNER, LONG)
+        .await
+        .unwrap_err();
     assert!(
         error.detail.contains("does not exist any more"),
         "{}",
@@ -156,8 +164,46 @@ async fn it_is_created_once_changed_and_deleted() {
     );
 
     // The same wish after the deletion is a new association.
-    let again = create(&context, &wanted(), LONG).await.unwrap();
+    let again = create(&context, &wanted(), OWNER, LONG).await.unwrap();
     assert_ne!(again.id, created.id);
+}
+
+#[tokio::test]
+async fn it_belongs_to_who_went_on_with_it_last() {
+    let (sandbox, context) = start().await;
+    let first = create(&context, &wanted(), OWNER, LONG).await.unwrap();
+    assert_eq!(first.token(), Some(OWNER));
+    sandbox.clear_requests();
+    assert!(claim(&context, "demo", &first.id, OWNER).await.unwrap());
+    assert_eq!(count(&sandbox, "TagResource"), 0, "it has the token");
+
+    // By a repeated creation, and by a claim.
+    let second = create(&context, &wanted(), "second", LONG).await.unwrap();
+    assert_eq!(
+        (second.id.as_str(), second.token()),
+        (first.id.as_str(), Some("second"))
+    );
+    assert!(claim(&context, "demo", &first.id, "third").await.unwrap());
+    assert_eq!(
+        there(&sandbox)[0]["tags"],
+        json!({"team": "core", MIGRATION_TAG: "third"})
+    );
+    let kept = delete(&context, "demo", &second, LONG).await.unwrap();
+    assert!(matches!(kept, Deletion::Kept(_)), "{kept:?}");
+    assert_eq!(there(&sandbox).len(), 1);
+
+    // Neither is what is gone, or is somebody else's.
+    assert!(
+        !claim(&context, "demo", "a-00000000000000000", OWNER)
+            .await
+            .unwrap()
+    );
+    let (sandbox, context) = start().await;
+    seed(&sandbox, json!({"tags": {"team": "core"}}));
+    let id = there(&sandbox)[0]["associationId"].clone();
+    let claimed = claim(&context, "demo", id.as_str().unwrap(), OWNER).await;
+    assert!(!claimed.unwrap());
+    assert_eq!(there(&sandbox)[0]["tags"], json!({"team": "core"}));
 }
 
 #[tokio::test]
@@ -187,7 +233,7 @@ async fn what_is_not_the_migrations_stays_as_it_is() {
         let (sandbox, context) = start().await;
         seed(&sandbox, association);
         let before = there(&sandbox);
-        let error = create(&context, &wanted(), LONG).await.unwrap_err();
+        let error = create(&context, &wanted(), OWNER, LONG).await.unwrap_err();
         assert_eq!(error.summary, CREATING, "{name}");
         assert!(error.detail.contains(expected), "{name}: {}", error.detail);
         assert!(error.detail.contains("its pods go on with IRSA"), "{name}");
@@ -200,7 +246,9 @@ async fn what_is_not_the_migrations_stays_as_it_is() {
         };
         assert!(why.contains(kept), "{name}: {why}");
         assert!(
-            update(&context, &found.id, &wanted(), LONG).await.is_err(),
+            update(&context, &found.id, &wanted(), OWNER, LONG)
+                .await
+                .is_err(),
             "{name}"
         );
         assert_eq!(there(&sandbox), before, "{name}");
@@ -208,7 +256,7 @@ async fn what_is_not_the_migrations_stays_as_it_is() {
 
     // Ours, but somebody gave it another role since it was read.
     let (sandbox, context) = start().await;
-    let created = create(&context, &wanted(), LONG).await.unwrap();
+    let created = create(&context, &wanted(), OWNER, LONG).await.unwrap();
     let change = json!({"clusterName": "demo", "associationId": created.id, "roleArn": "arn:aws:iam::123456789012:role/other"});
     sandbox
         .call("eks", "UpdatePodIdentityAssociation", change)
@@ -237,7 +285,7 @@ async fn role_and_trust_are_waited_for() {
         sandbox.clear_requests();
         let mut wanted = wanted();
         wanted.role_arn = format!("arn:aws:iam::123456789012:role/{role}");
-        let created = create(&context, &wanted, LONG)
+        let created = create(&context, &wanted, OWNER, LONG)
             .await
             .unwrap_or_else(|d| panic!("{name}: {}", d.detail));
         assert_eq!(created.role_arn, wanted.role_arn);
@@ -261,7 +309,7 @@ async fn role_and_trust_are_waited_for() {
         100,
     ));
     let began = Instant::now();
-    let error = create(&context, &wanted(), Duration::from_secs(2))
+    let error = create(&context, &wanted(), OWNER, Duration::from_secs(2))
         .await
         .unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(20));
@@ -318,14 +366,16 @@ async fn refusals_say_what_to_do_and_throttling_is_waited_out() {
         ),
     ] {
         sandbox.fault(rule);
-        let error = create(&context, &wanted(), LONG).await.unwrap_err();
+        let error = create(&context, &wanted(), OWNER, LONG).await.unwrap_err();
         assert!(error.detail.contains(expected), "{name}: {}", error.detail);
         assert!(error.detail.contains("Nothing was taken away"), "{name}");
         assert_eq!(there(&sandbox).len(), 0, "{name}");
     }
     let mut with_policy = wanted();
     with_policy.policy = Some(r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
-    let error = create(&context, &with_policy, LONG).await.unwrap_err();
+    let error = create(&context, &with_policy, OWNER, LONG)
+        .await
+        .unwrap_err();
     assert!(
         error.detail.contains("disableSessionTags"),
         "{}",
@@ -335,7 +385,7 @@ async fn refusals_say_what_to_do_and_throttling_is_waited_out() {
     sandbox.fault(fault(
         json!({"service": "eks", "throttle": true, "count": 3}),
     ));
-    let created = create(&context, &wanted(), LONG).await.unwrap();
+    let created = create(&context, &wanted(), OWNER, LONG).await.unwrap();
     sandbox.fault(fault(
         json!({"service": "eks", "throttle": true, "count": 3}),
     ));
@@ -373,7 +423,7 @@ async fn answers_that_are_lost_and_tokens_of_the_past_make_no_second_one() {
         ),
     ] {
         sandbox.fault(rule);
-        let created = create(&context, &wanted(), LONG)
+        let created = create(&context, &wanted(), OWNER, LONG)
             .await
             .unwrap_or_else(|d| panic!("{name}: {}", d.detail));
         assert_eq!(there(&sandbox).len(), 1, "{name}");
@@ -389,7 +439,7 @@ async fn answers_that_are_lost_and_tokens_of_the_past_make_no_second_one() {
     }
 
     // EKS answers the token with an association that this run deleted.
-    let created = create(&context, &wanted(), LONG).await.unwrap();
+    let created = create(&context, &wanted(), OWNER, LONG).await.unwrap();
     let of_the_past = PodIdentityAssociation::builder()
         .association_id(&created.id)
         .build();
@@ -434,7 +484,7 @@ async fn a_list_takes_one_call_for_each_hundred_and_is_asked_once() {
     );
     assert_eq!(count(&sandbox, "DescribePodIdentityAssociation"), 21);
 
-    let created = create(&context, &wanted(), LONG).await.unwrap();
+    let created = create(&context, &wanted(), OWNER, LONG).await.unwrap();
     assert_eq!(
         list(&context, "demo").await.unwrap().len(),
         251,

@@ -1,0 +1,304 @@
+//! Before anything is changed: what pods go back to, and whether that would work.
+
+use serde_json::Value as Json;
+
+use crate::framework::diagnostic::{Diagnostic, Diagnostics};
+use crate::framework::{Context, Private};
+use crate::migration::facts::{MIGRATION_TAG, PodCredentials, PodFacts, RoleFacts};
+use crate::migration::roles;
+use crate::migration::steps::injection::{Expected, Injected, NotProven};
+use crate::migration::steps::service_account::Breadcrumb;
+use crate::policy::irsa::Access;
+use crate::policy::{Document, RoleArn, equivalent_arns};
+use crate::provider::ProviderData;
+
+use super::super::ROLLING_BACK;
+use super::super::forward::{Patches, may_patch, restarts};
+use super::super::ours::{audience, verifies_trust};
+use super::super::reality::Reality;
+use super::{RETRY, Rollback, needs_association};
+
+/// Key of private state: the role that IRSA gave the service account before the migration, null if it had no IRSA.
+const IRSA: &str = "irsa";
+
+/// What new pods get once the association is gone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Back {
+    /// IRSA, with the role of the annotation.
+    Irsa {
+        /// The role's ARN.
+        role_arn: String,
+    },
+    /// Nothing, as before the migration.
+    Nothing,
+}
+
+impl Back {
+    /// What a service account goes back to, with the role that IRSA uses, as IAM has it now.
+    pub(super) async fn find(
+        context: &Context<ProviderData>,
+        reality: &Reality,
+        private: &Private,
+    ) -> (Option<Self>, RoleFacts) {
+        let Some(role_arn) = annotated(reality) else {
+            let never = private.get(IRSA) == Some(&Json::Null);
+            return (never.then_some(Self::Nothing), RoleFacts::NotNamed);
+        };
+        let role = if is_own(reality, role_arn) {
+            reality.role.clone()
+        } else {
+            if let Ok(arn) = RoleArn::parse(role_arn) {
+                context.provider.forget_role(&arn.name);
+            }
+            roles::role(context, &reality.cluster.cluster, Some(role_arn)).await
+        };
+        let role_arn = role_arn.to_owned();
+        (Some(Self::Irsa { role_arn }), role)
+    }
+
+    /// What a dry-run pod has to show.
+    pub(super) fn expected(&self) -> Expected {
+        match self {
+            Self::Irsa { role_arn } => Expected::WebIdentity {
+                role_arn: role_arn.clone(),
+            },
+            Self::Nothing => Expected::Nothing,
+        }
+    }
+}
+
+/// Remembers which role IRSA gives the service account. That it never had IRSA is only believed at the `beginning`, if there
+/// is no trace of it: later a missing annotation means that somebody took it away.
+pub(in crate::resources::irsa_migration) fn remember_irsa(
+    reality: &Reality,
+    private: &mut Private,
+    beginning: bool,
+) {
+    if let Some(role_arn) = annotated(reality) {
+        private.set(IRSA, role_arn);
+        return;
+    }
+    if !beginning || reality.service_account().is_none() {
+        return;
+    }
+    if let (Some(subject), Some(document)) = (reality.subject(), reality.trust())
+        && subject.access(&document, None) == Access::NotAllowed
+    {
+        private.set(IRSA, Json::Null);
+    }
+}
+
+/// The role that the annotation names once it is restored.
+fn annotated(reality: &Reality) -> Option<&str> {
+    let noted = reality.breadcrumb.as_ref().and_then(Breadcrumb::role_arn);
+    reality
+        .service_account()
+        .and_then(|account| account.role_arn())
+        .or(noted)
+}
+
+/// Whether a role is the one of the migration.
+fn is_own(reality: &Reality, role_arn: &str) -> bool {
+    equivalent_arns(role_arn, reality.role.arn().unwrap_or_default())
+}
+
+impl Rollback<'_> {
+    /// Stops if the association is not the migration's any more, before anything is changed.
+    pub(super) fn refuse_foreign_association(&self) -> Result<(), Diagnostic> {
+        let Some(existing) = &self.reality.association else {
+            return Ok(());
+        };
+        let role = self.prior.role_arn.as_deref().unwrap_or_default();
+        let why = if !existing.is_migrations() {
+            format!(
+                "does not have the tag {MIGRATION_TAG} any more, so it is somebody else's now: whoever takes it over, a \
+                 podidentity_association for example, takes the tag off"
+            )
+        } else if !equivalent_arns(&existing.role_arn, role) {
+            format!(
+                "is for the role {} now, and not for {role}, so somebody has changed it",
+                existing.role_arn
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Diagnostic::error(
+            ROLLING_BACK,
+            format!(
+                "The association {} of the {} {why}. Nothing was changed, and pods keep using it.\n\nIf it is to stay, let \
+                 Terraform forget this resource (a removed block with destroy = false). If it is not wanted, delete it where it \
+                 is managed, and destroy again.",
+                existing.id,
+                self.reality.unit.inside()
+            ),
+        ))
+    }
+
+    /// Stops before anything is changed if what pods go back to could not work.
+    pub(super) fn refuse_without_path(
+        &self,
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), Diagnostic> {
+        if !self.is_in_use() || self.changes_nothing_for_pods() {
+            return Ok(());
+        }
+        let reality = &self.reality;
+        let mut faults = Vec::new();
+        if reality.service_account().is_none() {
+            faults.push(
+                "the service account does not exist any more, so the pods that run could not be made anew: create it again, with \
+                 the annotation eks.amazonaws.com/role-arn"
+                    .to_owned(),
+            );
+        }
+        match &self.back {
+            Some(Back::Irsa { role_arn }) => {
+                if reality.cluster.oidc_provider == Some(false) {
+                    faults.push(format!(
+                        "the account has no IAM OIDC provider for the cluster's issuer {} any more: create it again",
+                        self.prior.issuer.as_deref().unwrap_or_default()
+                    ));
+                }
+                faults.extend(self.role_fault(role_arn, diagnostics));
+            }
+            Some(Back::Nothing) => {}
+            None if reality.service_account().is_some() => faults.push(format!(
+                "the service account has no annotation eks.amazonaws.com/role-arn any more, and it was not this migration that \
+                 took it away: put it back, with {}",
+                self.former_role().map_or_else(
+                    || "the ARN of its IRSA role".to_owned(),
+                    |role| format!("the value {role}")
+                )
+            )),
+            None => {}
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
+        Err(Diagnostic::error(
+            ROLLING_BACK,
+            format!(
+                "Pods of the {} would have no credentials without Pod Identity, so nothing was changed:\n  - {}\n\n{RETRY}",
+                reality.unit.inside(),
+                faults.join("\n  - ")
+            ),
+        ))
+    }
+
+    /// What is wrong with the role that pods would go back to.
+    fn role_fault(&self, role_arn: &str, diagnostics: &mut Diagnostics) -> Option<String> {
+        let own = is_own(&self.reality, role_arn);
+        match &self.role {
+            RoleFacts::Found(role) if self.lets_in(&role.assume_role_policy) => None,
+            RoleFacts::Found(_) if verifies_trust(self.prior) && own => Some(format!(
+                "the trust policy of {role_arn} does not let the service account in by IRSA: put the statement for the \
+                 cluster's OIDC provider back where the policy is managed"
+            )),
+            RoleFacts::Found(_) => Some(format!(
+                "the trust policy of {role_arn} does not let the service account in by IRSA, and it was not this migration that \
+                 took that away: add the statement for the cluster's OIDC provider"
+            )),
+            // Without its role Pod Identity does not work either: then only running pods have something to lose.
+            RoleFacts::NotFound { .. } if own && self.dependent().next().is_none() => None,
+            RoleFacts::NotFound { .. } => Some(format!(
+                "the role {role_arn} does not exist any more: create it again, with a trust policy that lets the service account \
+                 in by IRSA"
+            )),
+            RoleFacts::NotRead { why, .. } if own => {
+                Some(format!("the role {role_arn} could not be read: {why}"))
+            }
+            RoleFacts::NotRead { .. } | RoleFacts::OtherAccount { .. } => {
+                diagnostics.warning(
+                    "Role of IRSA was not looked at",
+                    format!(
+                        "{} goes back to the role {role_arn} of its annotation, which could not be read, so whether it still lets \
+                         the service account in by IRSA is not known.",
+                        self.reality.unit.describe()
+                    ),
+                );
+                None
+            }
+            RoleFacts::Invalid { text } => Some(format!(
+                "the annotation eks.amazonaws.com/role-arn is {text:?}, which is not the ARN of a role: correct it"
+            )),
+            RoleFacts::NotNamed => None,
+        }
+    }
+
+    /// Whether a trust policy lets the service account in by IRSA, once what was retired is put back. What cannot be told
+    /// counts.
+    pub(super) fn lets_in(&self, policy: &str) -> bool {
+        let (Some(subject), Ok(document)) = (self.reality.subject(), Document::parse(policy))
+        else {
+            return true;
+        };
+        let restored = match (&self.back, self.retired()) {
+            (Some(Back::Irsa { role_arn }), Some(retired)) => {
+                retired.restored(&self.reality, role_arn, &document)
+            }
+            _ => document,
+        };
+        subject.access(&restored, Some(&audience(&self.reality))) != Access::NotAllowed
+    }
+
+    /// Sees, before anything is changed, that what will be needed once the association is gone can be done: `tried` is what
+    /// became of a pod that was created as a dry run.
+    pub(super) async fn rehearse(
+        &self,
+        tried: Option<Result<Injected, NotProven>>,
+    ) -> Result<(), Diagnostic> {
+        if !self.is_in_use() {
+            return Ok(());
+        }
+        let unit = &self.reality.unit;
+        if let Some(Err(error)) = tried {
+            return Err(error.into_diagnostic(
+                ROLLING_BACK,
+                &format!(
+                    "Pods created as dry runs are to prove that the {} is back on IRSA, but they cannot be created. Nothing was \
+                     changed.",
+                    unit.inside()
+                ),
+                RETRY,
+            ));
+        }
+        let wanted = self.wanted();
+        let mut patches = restarts(&self.reality, |pod| !pod.is_right(wanted));
+        if self.reality.breadcrumb.is_some() {
+            patches.push(Patches::of_service_account(unit));
+        }
+        may_patch(self.context, &self.api, unit, &patches, ROLLING_BACK).await
+    }
+
+    /// What pods are to have in the end.
+    pub(super) fn wanted(&self) -> PodCredentials {
+        match self.back {
+            Some(Back::Nothing) => PodCredentials::None,
+            _ => PodCredentials::WebIdentity,
+        }
+    }
+
+    /// Whether there are pods that matter, or can be new ones: pods on their way out need nothing any more, and in a namespace
+    /// that is being deleted all are.
+    pub(super) fn is_in_use(&self) -> bool {
+        let pods = self.reality.pods().any(|pod| !pod.terminating);
+        !self.terminating && (self.reality.service_account().is_some() || pods)
+    }
+
+    /// Whether no pod depends on what a rollback would undo: nothing was cut over yet, or it was undone already.
+    pub(super) fn changes_nothing_for_pods(&self) -> bool {
+        self.reality.association.is_none()
+            && self.reality.breadcrumb.is_none()
+            && self.dependent().next().is_none()
+    }
+
+    /// Pods that lose their credentials some time after the association is gone.
+    fn dependent(&self) -> impl Iterator<Item = &PodFacts> {
+        self.reality.pods().filter(|pod| needs_association(pod))
+    }
+
+    /// The role that the annotation named when it was last seen.
+    fn former_role(&self) -> Option<&str> {
+        self.private.get(IRSA)?.as_str()
+    }
+}
