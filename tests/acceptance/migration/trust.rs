@@ -548,6 +548,38 @@ fn scopes() {
     }
 }
 
+/// A change of the scope or of session tags leaves neither a gap nor a statement behind, and destroying gives back the
+/// original.
+#[test]
+fn scope_changes() {
+    let config = |scope: &str, tags: bool| {
+        with(&format!(
+            "{RESTART}\n  trust = {{ scope = \"{scope}\" }}\n  disable_session_tags = {}",
+            !tags
+        ))
+    };
+    let Some(mut case) = case(&Cluster::plain(), config("service_account", true)) else {
+        return;
+    };
+    let before = trust(&case, ROLE);
+    case.apply();
+    let mut sids = vec![ours(&case, ROLE)[0]["Sid"].clone()];
+    for (scope, tags) in [
+        ("cluster", true),
+        ("cluster", false),
+        ("service_account", true),
+    ] {
+        case.config(config(scope, tags)).apply().expect_empty_plan();
+        let found = ours(&case, ROLE);
+        assert_eq!(found.len(), 1, "{scope} {tags}");
+        assert_ne!(sids.last(), Some(&found[0]["Sid"]), "{scope} {tags}");
+        sids.push(found[0]["Sid"].clone());
+    }
+    assert_eq!(sids.first(), sids.last());
+    case.destroy();
+    assert_eq!(trust(&case, ROLE), before);
+}
+
 fn cluster_arn() -> String {
     format!("arn:aws:eks:us-east-1:{ACCOUNT}:cluster/demo")
 }

@@ -68,6 +68,7 @@ fn reality(pods: Vec<PodFacts>, trust: &str) -> Reality {
         target: None,
         trust_quota: None,
         associations_in_cluster: None,
+        node_roles: BTreeSet::new(),
     }
 }
 
