@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use podidentity_sandbox::{Fault, FaultError};
+use podidentity_sandbox::{Fault, FaultError, Visibility};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, ISSUER, ROLE_ARN, arn, irsa, pods, provider, subject};
@@ -256,6 +256,27 @@ fn s37_destroy_from_each_phase() {
         case.destroy();
         expect_irsa(&case);
     }
+}
+
+/// Scenario 37: STS sees a trust policy that was put back only after a while. Until then the association stays, for new pods would get
+/// nothing by IRSA.
+#[test]
+fn s37_destroy_waits_for_sts() {
+    // Twice the interval is what a destroy waits; that is how late STS is.
+    let config = with(RETIRE).replace("\"20ms\"", "\"200ms\"");
+    let Some(mut case) = case(&Cluster::plain(), config) else {
+        return;
+    };
+    case.apply().expect_attribute(THIS, "phase", "retired");
+    case.fault(Fault {
+        visibility: Some(Visibility {
+            sts_ms: 400,
+            ..Visibility::default()
+        }),
+        ..Fault::default()
+    });
+    case.destroy();
+    expect_irsa(&case);
 }
 
 /// Scenario 37: `keep` forgets and leaves everything.
