@@ -127,13 +127,16 @@ pub(super) async fn roll_back(
     };
     if adopted {
         rollback.restore_trust().await?;
-        return rollback.restore_annotations(diagnostics).await;
+        return rollback.restore_annotations(diagnostics).await.map(drop);
     }
     rollback.refuse_foreign_association()?;
     rollback.refuse_without_path(diagnostics)?;
     Box::pin(rollback.rehearse(tried)).await?;
-    Box::pin(rollback.restore_trust()).await?;
-    Box::pin(rollback.restore_annotations(diagnostics)).await?;
+    let trust_changed = Box::pin(rollback.restore_trust()).await?;
+    let annotations_changed = Box::pin(rollback.restore_annotations(diagnostics)).await?;
+    if trust_changed || annotations_changed {
+        rollback.let_it_be_seen().await?;
+    }
     // Whoever manages the trust policy may have written it since the checks.
     Box::pin(rollback.see_trust(RETRY)).await?;
     Box::pin(rollback.delete_association(timeout)).await?;
@@ -176,8 +179,11 @@ fn left_to_others(reality: &Reality, private: &Private) -> Option<Diagnostic> {
 /// The warning of a plan that destroys, from the state alone; `None` if nothing would be done.
 pub(super) fn announce(prior: &Migration, private: &Private) -> Option<Diagnostic> {
     let unit = Unit::of(prior)?;
-    if keeps_on_destroy(prior) || ownership::was_anothers(private) {
+    if ownership::was_anothers(private) {
         return None;
+    }
+    if keeps_on_destroy(prior) {
+        return left_stranded(prior, &unit);
     }
     let mut steps = Vec::new();
     let phase = phase_of(prior);
@@ -224,6 +230,27 @@ pub(super) fn announce(prior: &Migration, private: &Private) -> Option<Diagnosti
     ))
 }
 
+/// The warning of a destroy that keeps everything, half-way through a rollback.
+fn left_stranded(prior: &Migration, unit: &Unit) -> Option<Diagnostic> {
+    if phase_of(prior) >= Phase::Associated {
+        return None;
+    }
+    let (rolling, by_hand) = moved_workloads(prior);
+    let left: Vec<String> = rolling.into_iter().chain(by_hand).collect();
+    (!left.is_empty()).then(|| {
+        Diagnostic::warning(
+            "Pods are left without an association",
+            format!(
+                "With on_destroy = \"keep\" the destroy leaves the {} as it is. It has no association any more, and pods of these \
+                 workloads still use Pod Identity:\n  - {}\n\nThey lose their credentials when the agent renews them, three to \
+                 six hours after they were first given. Restart them before.",
+                unit.inside(),
+                left.join("\n  - ")
+            ),
+        )
+    })
+}
+
 /// Workloads of a state with pods on Pod Identity: those that a rollback restarts, and the others with the reason.
 fn moved_workloads(prior: &Migration) -> (Vec<String>, Vec<String>) {
     let (mut rolling, mut by_hand) = (Vec::new(), Vec::new());
@@ -265,12 +292,18 @@ impl Rollback<'_> {
         RetiredTrust::of(&self.reality, Some(self.prior)).filter(|_| !verifies_trust(self.prior))
     }
 
-    /// Puts trust back, and gives IAM the time that a change takes to be seen everywhere.
-    async fn restore_trust(&self) -> Result<(), Diagnostic> {
-        let Some(retired) = self.retired() else {
-            return Ok(());
-        };
-        if !retired.restore(self.context, &self.reality).await? || !self.is_in_use() {
+    /// Puts trust back. Returns whether it was changed.
+    async fn restore_trust(&self) -> Result<bool, Diagnostic> {
+        match self.retired() {
+            Some(retired) => retired.restore(self.context, &self.reality).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Gives what was put back the time that it takes to be seen everywhere: trust by STS, annotations by the webhook. As long
+    /// as the association is there nothing depends on them.
+    async fn let_it_be_seen(&self) -> Result<(), Diagnostic> {
+        if !self.is_in_use() {
             return Ok(());
         }
         let settings = propagation(self.prior);
@@ -286,7 +319,9 @@ impl Rollback<'_> {
         if self.changes_nothing_for_pods() || !matches!(self.role, RoleFacts::Found(_)) {
             return Ok(());
         }
-        self.restore_trust().await?;
+        if self.restore_trust().await? {
+            self.let_it_be_seen().await?;
+        }
         let Ok(arn) = RoleArn::parse(role_arn) else {
             return Ok(());
         };
@@ -308,12 +343,15 @@ impl Rollback<'_> {
         ))
     }
 
-    async fn restore_annotations(&self, diagnostics: &mut Diagnostics) -> Result<(), Diagnostic> {
+    /// Puts annotations back. Returns whether they were changed.
+    async fn restore_annotations(&self, diagnostics: &mut Diagnostics) -> Result<bool, Diagnostic> {
         if self.terminating {
-            return Ok(());
+            return Ok(false);
         }
-        restore_annotations(self.context, &self.api, &self.reality, diagnostics).await?;
-        forget_trust(self.context, &self.api, &self.reality, ROLLING_BACK).await
+        let changed =
+            restore_annotations(self.context, &self.api, &self.reality, diagnostics).await?;
+        forget_trust(self.context, &self.api, &self.reality, ROLLING_BACK).await?;
+        Ok(changed)
     }
 
     async fn delete_association(&self, timeout: Duration) -> Result<(), Diagnostic> {
@@ -537,15 +575,15 @@ fn ends_by_itself(pod: &PodFacts) -> bool {
     matches!(pod.workload.kind.as_str(), "Job" | "CronJob")
 }
 
-/// Puts the annotations back, if they were retired.
+/// Puts the annotations back, if they were retired. Returns whether they were changed.
 pub(super) async fn restore_annotations(
     context: &Context<ProviderData>,
     api: &ClusterApi,
     reality: &Reality,
     diagnostics: &mut Diagnostics,
-) -> Result<(), Diagnostic> {
+) -> Result<bool, Diagnostic> {
     if reality.service_account().is_none() {
-        return Ok(());
+        return Ok(false);
     }
     let change = service_account::restore_annotations(
         &context.cancel,
@@ -575,7 +613,7 @@ pub(super) async fn restore_annotations(
             ),
         );
     }
-    Ok(())
+    Ok(change.is_patched())
 }
 
 /// What is left of a migration whose cluster is gone, for somebody to remove: our statements in the trust policy, as far as

@@ -485,9 +485,10 @@ pub(super) async fn update(
         planned.association_arn = Attr::Unknown;
         planned.association_adopted = Attr::Unknown;
     }
-    if planned.adopt_existing_association == Attr::Known(true)
-        && prior.adopt_existing_association != planned.adopt_existing_association
-    {
+    let is_anybodys = models_to_findings(&prior.blockers)
+        .iter()
+        .any(|blocker| blocker.code == Code::AssociationExists);
+    if settings.adopt_existing_association && is_anybodys {
         planned.association_adopted = Attr::Unknown;
     }
     if role_changes {

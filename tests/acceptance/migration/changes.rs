@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, ROLE_ARN, arn, irsa, subject};
 use super::*;
-use crate::harness::Action;
+use crate::harness::{Action, pods_left};
 
 const ROLE: &str = "payments-api";
 
@@ -191,8 +191,17 @@ fn keeping_takes_no_step() {
     case.sandbox().clear_faults();
     assert_eq!(associations(&case), []);
     case.config(&keep).clear_calls().apply();
+    let warned = case.try_plan(&["-destroy"]).report();
+    assert!(
+        warned.contains("Pods are left without an association")
+            && warned.contains("Deployment api"),
+        "{warned}"
+    );
     case.destroy();
     assert_eq!(writes(&case), BTreeMap::new());
+    let seen = case.take_credentials();
+    assert!(seen.violations.is_empty(), "{:?}", seen.violations);
+    assert_eq!(pods_left(&seen).len(), 2);
 }
 
 /// An association that lost the migration's tag is gone on with if that is asked for.

@@ -744,9 +744,15 @@ async fn former_statements_go_once_the_new_one_is_in_use() {
     assert!(trusts(&replaced.after, "api") && !trusts(&replaced.after, "web"));
 
     // Others who came to need a wide statement keep it, the narrow one goes.
-    grant(&context, "payments", &wide, &[narrow.clone()], LONG)
-        .await
-        .unwrap();
+    grant(
+        &context,
+        "payments",
+        &wide,
+        std::slice::from_ref(&narrow),
+        LONG,
+    )
+    .await
+    .unwrap();
     let all = [wide, narrow];
     let kept = revoke(&context, "payments", &all, &|| true, LONG)
         .await
