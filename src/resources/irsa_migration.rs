@@ -257,7 +257,7 @@ async fn read(
         ));
     };
     let importing = prior.id.is_null();
-    let found = reality::look(
+    let mut found = reality::look(
         context,
         &unit,
         prior.role_arn.as_deref(),
@@ -265,6 +265,15 @@ async fn read(
         Freshness::Cached,
     )
     .await;
+    // An import knows no role, and the annotation may name another one than the association.
+    if importing
+        && let Ok(reality) = &found
+        && let Some(association) = &reality.association
+        && reality.own_association().is_none()
+    {
+        let (role, id) = (association.role_arn.clone(), association.id.clone());
+        found = reality::look(context, &unit, Some(&role), Some(&id), Freshness::Cached).await;
+    }
     let reality = match found {
         Ok(reality) => reality,
         Err(Blind::NoCluster) => {

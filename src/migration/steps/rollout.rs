@@ -57,6 +57,8 @@ pub struct Rollout {
     pub timeout: Duration,
     /// Time between the end of one restart and the begin of the next.
     pub pause: Duration,
+    /// When everything has to be over, whatever the timeout of one workload leaves.
+    pub deadline: Option<Instant>,
 }
 
 impl Default for Rollout {
@@ -65,6 +67,7 @@ impl Default for Rollout {
         Self {
             timeout: Duration::from_secs(600),
             pause: Duration::ZERO,
+            deadline: None,
         }
     }
 }
@@ -137,6 +140,12 @@ pub enum Cause {
         workload: WorkloadId,
         /// Names of the pods, and where they get credentials.
         pods: BTreeMap<String, PodCredentials>,
+    },
+    /// The time for everything was over before a workload was restarted.
+    #[error("the time was over before {workload} was restarted")]
+    OutOfTime {
+        /// Which one was not restarted.
+        workload: WorkloadId,
     },
     /// Terraform was asked to stop.
     #[error("Terraform was asked to stop")]
@@ -237,6 +246,11 @@ impl Stopped {
                 ));
                 paragraphs.push(format!(
                     "See what is said of {failed}, mend it and apply again, which goes on from here."
+                ));
+            }
+            Cause::OutOfTime { workload } => {
+                paragraphs.push(format!(
+                    "The time that this operation may take (see timeouts) was over before {workload} was restarted."
                 ));
             }
             Cause::StillWrong { workload, pods } => {
@@ -516,7 +530,7 @@ impl Run<'_> {
                     }
                 }
                 Err(cause) => {
-                    let touched = !matches!(cause, Cause::Held { .. });
+                    let touched = !matches!(cause, Cause::Held { .. } | Cause::OutOfTime { .. });
                     return Err(Stopped {
                         report,
                         untouched: ids[index + usize::from(touched)..].to_vec(),
@@ -541,7 +555,8 @@ impl Run<'_> {
         result
     }
 
-    /// Waits until it is this workload's turn in the namespace. That may take as long as the restarts of others do.
+    /// Waits until it is this workload's turn in the namespace. That may take as long as the restarts of others do, and as the
+    /// operation may take.
     async fn turn(&self, id: &WorkloadId) -> Result<OwnedMutexGuard<Gate>, Cause> {
         let mut told = false;
         let entering = self.gates.enter(self.cluster, self.namespace);
@@ -551,6 +566,7 @@ impl Run<'_> {
                 biased;
                 () = self.cancel.cancelled() => return Err(Cause::Cancelled { workload: None }),
                 gate = &mut entering => return Ok(gate),
+                () = self.end() => return Err(Cause::OutOfTime { workload: id.clone() }),
                 () = tokio::time::sleep(PROGRESS), if !told => {
                     told = true;
                     tracing::info!(
@@ -622,6 +638,15 @@ impl Run<'_> {
             if self.cancel.is_cancelled() {
                 return Err(Cause::Cancelled { workload: None });
             }
+            if self
+                .rollout
+                .deadline
+                .is_some_and(|end| end <= Instant::now())
+            {
+                return Err(Cause::OutOfTime {
+                    workload: id.clone(),
+                });
+            }
             tracing::info!(
                 namespace = self.namespace,
                 kind = id.kind,
@@ -686,7 +711,18 @@ impl Run<'_> {
 
     /// When a workload that is looked at now has to be ready.
     fn deadline(&self) -> Instant {
-        Instant::now() + self.rollout.timeout
+        let deadline = Instant::now() + self.rollout.timeout;
+        self.rollout
+            .deadline
+            .map_or(deadline, |end| end.min(deadline))
+    }
+
+    /// Returns when the time for everything is over.
+    async fn end(&self) {
+        match self.rollout.deadline {
+            Some(end) => tokio::time::sleep_until(end).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Asks until the API answers, or the deadline has come. `under_way`: a restart is.
@@ -799,7 +835,7 @@ impl Run<'_> {
                     workload: id.clone(),
                     progress: state,
                     pods,
-                    waited: if stuck {
+                    waited: if stuck || self.rollout.deadline == Some(deadline) {
                         now - start
                     } else {
                         self.rollout.timeout

@@ -464,7 +464,11 @@ impl Rollback<'_> {
             },
             wanted,
             &marker,
-            &Rollout { timeout, pause },
+            &Rollout {
+                timeout,
+                pause,
+                deadline: None,
+            },
         )
         .await
         .map(drop)

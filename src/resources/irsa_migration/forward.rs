@@ -26,10 +26,10 @@ use crate::policy::{Grant, GrantChange, equivalent_arns, equivalent_json};
 use crate::provider::ProviderData;
 
 use super::former::{self, Former};
-use super::plan::{Left, phase_of, workload_models};
+use super::plan::{CHANGED, Left, phase_of, remaining_soak, workload_models};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
-use super::unit::{Unit, is_local, propagation, same_arn};
+use super::unit::{Unit, changes_association, is_local, propagation, same_arn, soak};
 use super::{MIGRATING, backward, ownership};
 
 /// How long trust policies may take to be visible.
@@ -72,6 +72,8 @@ struct Work {
     grant: Grant,
     /// When this run wrote the statement of the grant last.
     granted: Option<Instant>,
+    /// When the settings of the association were changed, or this run found them changed by one that did not end.
+    changed: Option<Instant>,
     role_name: String,
     target: Phase,
     /// When the operation's timeout is over.
@@ -121,6 +123,7 @@ impl Run<'_> {
         Box::pin(self.injection(&work, &mut now)).await?;
         // From here on pods depend on it.
         Box::pin(self.hold_trust(&mut work, &mut now)).await?;
+        self.let_change_be_seen(&work).await?;
         Box::pin(self.rollout(&work, &mut now)).await?;
         Box::pin(self.verify(&mut work, &mut now)).await?;
         if work.target == Phase::Retired
@@ -141,6 +144,21 @@ impl Run<'_> {
         self.prior.as_ref().is_some_and(|prior| {
             phase_of(prior) == Phase::Retired && prior.retire == self.plan.retire
         })
+    }
+
+    /// Whether pods get other credentials, which have to show that they work before anything is retired.
+    fn soaks_anew(&self) -> bool {
+        let prior = self.prior.as_ref();
+        prior.is_some_and(|prior| changes_association(prior, &self.plan)) && !self.has_retired()
+    }
+
+    /// How much of the soak is left.
+    fn remaining_soak(&self) -> Duration {
+        let soak = soak(&self.plan);
+        match &self.prior {
+            Some(prior) if !self.soaks_anew() => remaining_soak(prior, soak),
+            _ => soak,
+        }
     }
 
     /// Makes the association of an earlier run this object's, first of all: an object that was replaced by this one may be
@@ -224,21 +242,36 @@ impl Run<'_> {
             trust::verify(context, &work.role_name, &work.grant, TRUST_TIMEOUT).await?;
             return Ok(());
         }
-        let propagation = propagation(&self.plan);
-        let apart = propagation.interval * propagation.consecutive;
         let granting = trust::hold(
             context,
             &work.role_name,
             &work.grant,
             &self.former(work),
             work.granted,
-            apart.min(APART_MOST),
+            self.apart(),
             TRUST_TIMEOUT,
         )
         .await?;
         work.granted = granting.written.or(work.granted);
         now.trust_policy_after = Attr::Known(granting.after);
         Ok(())
+    }
+
+    /// How long something must have stood before pods come to depend on it.
+    fn apart(&self) -> Duration {
+        let propagation = propagation(&self.plan);
+        (propagation.interval * propagation.consecutive).min(APART_MOST)
+    }
+
+    /// EKS Auth serves a changed association some seconds late, and no dry run shows the role that a pod would get. A pod that
+    /// was restarted before that would keep the former one.
+    async fn let_change_be_seen(&self, work: &Work) -> Result<(), Diagnostic> {
+        let Some(changed) = work.changed else {
+            return Ok(());
+        };
+        let seen = changed + self.apart();
+        self.pause(seen.saturating_duration_since(Instant::now()))
+            .await
     }
 
     async fn association(
@@ -301,6 +334,7 @@ impl Run<'_> {
             }
         };
         self.note_change(work.reality.association.as_ref(), &facts, &wanted);
+        work.changed = self.private.get(CHANGED).map(|_| Instant::now());
         if facts.is_migrations() {
             ownership::remember(self.private, &self.owner);
         }
@@ -312,6 +346,9 @@ impl Run<'_> {
         now.disable_session_tags = self.plan.disable_session_tags.clone();
         now.policy = self.plan.policy.clone();
         now.trust = self.plan.trust.clone();
+        if self.soaks_anew() {
+            now.verified_at = Attr::Null;
+        }
         work.reality.association = Some(facts);
         let reached = self.reached(Phase::Associated);
         self.save(now, reached);
@@ -352,7 +389,9 @@ impl Run<'_> {
             .as_ref()
             .is_some_and(|prior| phase_of(prior) >= Phase::Propagated);
         if !proven {
-            self.prove(work).await?;
+            self.prove(work)
+                .await
+                .map_err(|error| not_proven(work, &error))?;
         }
         let reached = self.reached(Phase::Propagated);
         self.save(now, reached);
@@ -360,7 +399,7 @@ impl Run<'_> {
     }
 
     /// Waits until new pods get Pod Identity.
-    async fn prove(&self, work: &Work) -> Result<(), Diagnostic> {
+    async fn prove(&self, work: &Work) -> Result<(), NotProven> {
         let propagation = propagation(&self.plan);
         injection::wait(
             &self.context.cancel,
@@ -375,7 +414,6 @@ impl Run<'_> {
         )
         .await
         .map(drop)
-        .map_err(|error| not_proven(work, &error))
     }
 
     async fn look_again(&self, work: &Work) -> Result<Reality, Diagnostic> {

@@ -25,12 +25,13 @@ use crate::provider::ProviderData;
 
 use super::PLANNING;
 use super::former::{self, Former};
-use super::forward::{blind_at_apply, rfc3339, same_but_for_migrations};
+use super::forward::{blind_at_apply, reached, rfc3339, same_but_for_migrations};
 use super::ours::{original_trust, planned_trust, subject};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
 use super::unit::{
-    Unit, cuts_over, ignores, only_keeps, retires, same_arn, settings, soak, stopping,
+    Unit, changes_association, cuts_over, ignores, only_keeps, retires, same_arn, settings, soak,
+    stopping,
 };
 
 /// Key of private state: the unit that a plan creates. Terraform hands it to the deletion that is part of a replacement.
@@ -392,7 +393,14 @@ pub(super) async fn update(
     let base = phase_of(&prior);
     let left = Left::load(&request.prior_private);
     let timeout = timeouts::of(&response.planned_state, Operation::Update, &TIMEOUTS);
-    let remaining = remaining_soak(&prior, soak(&planned));
+    let has_retired = base == Phase::Retired && prior.retire == planned.retire;
+    // Other credentials have to show that they work, too, before anything is retired.
+    let soaks_anew = changes_association(&prior, &planned) && !has_retired;
+    let remaining = if soaks_anew {
+        soak(&planned)
+    } else {
+        remaining_soak(&prior, soak(&planned))
+    };
     let reachable = target(&settings, left, remaining < timeout);
     if only_keeps(&prior, &planned) {
         if reachable > base {
@@ -410,7 +418,6 @@ pub(super) async fn update(
     let role_changes = !same_arn(&prior.role_arn, &planned.role_arn);
     let cuts_over = cuts_over(&prior, &planned);
     // What depends on the clock is left open, for Terraform plans again when it applies.
-    let has_retired = base == Phase::Retired && prior.retire == planned.retire;
     let soaking = !remaining.is_zero()
         && !has_retired
         && target(&settings, left, true) == Phase::Retired
@@ -421,12 +428,8 @@ pub(super) async fn update(
     // Pods that are created until there is an association anew use IRSA.
     let begins = base < Phase::Associated && reachable >= Phase::Verified;
     let open = soaking || renewing || begins;
-    // Nothing is a step back but putting back what was retired.
-    let phase = if base == Phase::Retired && !retires(&settings) {
-        Phase::Verified
-    } else {
-        base.max(reachable)
-    };
+    // Nothing is a step back but putting back what was retired, and what is to be retired besides is not yet.
+    let phase = reached(&prior, &planned, Phase::NotStarted).max(reachable);
     let retires_more =
         phase == Phase::Retired && (base != Phase::Retired || prior.retire != planned.retire);
     let restores = base == Phase::Retired && prior.retire != planned.retire;
@@ -445,7 +448,11 @@ pub(super) async fn update(
              before role_arn is changed.",
         );
     }
-    if cuts_over && base >= Phase::Associated {
+    let agent_planned = context
+        .provider
+        .planned_agents()
+        .has(&unit_of(&planned)?.cluster);
+    if cuts_over || retires_more && prior.retire != planned.retire {
         // What is known of the state is about other settings.
         planned.blockers = Attr::Unknown;
         planned.warnings = Attr::Unknown;
@@ -458,6 +465,9 @@ pub(super) async fn update(
         // The one that asks for what is configured now.
         if settings.adopt_existing_association {
             blockers.retain(|blocker| blocker.code != Code::AssociationExists);
+        }
+        if agent_planned {
+            blockers.retain(|blocker| !blocker.code.is_about_agent());
         }
         stop_for(
             &unit_of(&planned)?,
@@ -477,7 +487,9 @@ pub(super) async fn update(
         );
     }
     // Null in a verified state: pods have come that do not use Pod Identity, and the next refresh says when that is over.
-    if prior.verified_at.is_null() && (open || phase > base && phase >= Phase::Verified) {
+    if soaks_anew
+        || prior.verified_at.is_null() && (open || phase > base && phase >= Phase::Verified)
+    {
         planned.verified_at = Attr::Unknown;
     }
     if base < Phase::Associated {
@@ -543,6 +555,9 @@ async fn against_cut_over(
             let known = models_to_findings(&prior.warnings);
             let mut findings = reality.findings(settings);
             findings.retain(|finding| !known.contains(finding));
+            if context.provider.planned_agents().has(&unit.cluster) {
+                findings.retain(|finding| !finding.code.is_about_agent());
+            }
             report(&unit, planned, &findings, &mut response.diagnostics);
         }
         Err(Blind::Failed(diagnostic)) => response.diagnostics.push(diagnostic),

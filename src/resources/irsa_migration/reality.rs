@@ -292,8 +292,8 @@ impl Reality {
     /// Since when all pods are well on Pod Identity, by what is `known` of that; `None` while they are not.
     pub(super) fn verified_since(&self, phase: Phase, known: Option<i64>, now: i64) -> Option<i64> {
         match phase {
-            Phase::Retired => Some(known.unwrap_or(now)),
-            Phase::Verified if self.left_behind().is_empty() => {
+            Phase::Verified if !self.left_behind().is_empty() => None,
+            Phase::Verified | Phase::Retired => {
                 Some(known.unwrap_or(now).max(self.last_restart().unwrap_or(0)))
             }
             _ => None,

@@ -247,3 +247,127 @@ fn what_an_earlier_migration_left() {
         .expect_empty_plan();
     assert_eq!(trusted(&case, ROLE), ["api"]);
 }
+
+/// A role that does not work any more is left for another one, whatever speaks against the former one.
+#[test]
+fn out_of_a_role_that_is_gone() {
+    let Some(mut case) = case(
+        &with_other(json!([irsa(subject("payments", "api"))])),
+        with(RESTART),
+    ) else {
+        return;
+    };
+    case.apply();
+    // From here on pods have lost their credentials, which is what the change mends.
+    let _ = case.take_credentials();
+    let policy = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
+    case.sandbox()
+        .call(
+            "iam",
+            "DetachRolePolicy",
+            json!({"RoleName": ROLE, "PolicyArn": policy}),
+        )
+        .unwrap();
+    case.sandbox()
+        .call("iam", "DeleteRole", json!({"RoleName": ROLE}))
+        .unwrap();
+    case.refresh();
+    case.config(other(RESTART))
+        .expect_plan(&[(THIS, Action::Update)])
+        .apply()
+        .expect_attribute(THIS, "phase", "verified")
+        .expect_attribute(THIS, "blockers", json!([]))
+        .expect_empty_plan();
+    assert_eq!(associations(&case)[0].1["roleArn"], arn("other"));
+    assert_eq!(restarts(&case, "deployments", "payments", "api"), 2);
+    assert_eq!(trusted(&case, "other"), ["api"]);
+}
+
+/// What only retiring breaks is said by the plan that retires, though the migration was made without a word about it.
+#[test]
+fn retiring_later_what_others_read() {
+    let cluster = Cluster::plain()
+        .set("custom_kinds", json!([{"group": "external-secrets.io", "version": "v1", "kind": "SecretStore", "plural": "secretstores"}]))
+        .object(json!({
+            "apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"namespace": "payments", "name": "vault"},
+            "spec": {"provider": {"aws": {"service": "SecretsManager", "region": "us-east-1", "auth": {"jwt": {"serviceAccountRef": {"name": "api"}}}}}},
+        }));
+    let Some(mut case) = case(&cluster, with(RESTART)) else {
+        return;
+    };
+    case.apply();
+    case.config(with(RETIRE));
+    expect_blocker(&mut case, "retire_breaks_consumers", "SecretStore vault");
+}
+
+/// EKS Auth serves a changed association late, so pods are restarted only after the time that a change takes to be seen; other
+/// credentials have to show that they work before anything is retired.
+#[test]
+fn other_credentials_take_effect_before_pods_are_restarted() {
+    let slowly = |more: &str| {
+        with(&format!("{RETIRE}\n  soak_duration = \"2s\"\n  {more}"))
+            .replace("\"20ms\"", "\"400ms\"")
+    };
+    let restart_only = slowly("").replace("annotation = true, trust = true", "annotation = false");
+    let trusted_other = json!([irsa(subject("payments", "api"))]);
+    let Some(mut case) = case(&with_other(trusted_other), restart_only) else {
+        return;
+    };
+    case.apply().expect_attribute(THIS, "phase", "verified");
+    let before = case.text(THIS, "verified_at");
+    case.clear_calls()
+        .config(slowly(&format!("role_arn = \"{}\"", arn("other"))))
+        .apply()
+        .expect_attribute(THIS, "phase", "retired")
+        .expect_empty_plan();
+    assert_ne!(case.text(THIS, "verified_at"), before);
+    let at = |operation: &str| {
+        let requests = case.sandbox().requests();
+        let request = requests
+            .iter()
+            .find(|request| {
+                request.operation == operation && request.parameters.get("dryRun").is_none()
+            })
+            .unwrap_or_else(|| panic!("no {operation}"));
+        let format = &time::format_description::well_known::Rfc3339;
+        time::OffsetDateTime::parse(&request.time, format).unwrap()
+    };
+    let changed = at("UpdatePodIdentityAssociation");
+    let restarted = at("patch deployments");
+    assert!(
+        restarted - changed >= time::Duration::milliseconds(800),
+        "{changed} {restarted}"
+    );
+    assert!(
+        at("patch serviceaccounts") - restarted >= time::Duration::seconds(2),
+        "the soak begins anew"
+    );
+}
+
+/// The annotation still names the former role after a change: an import goes by the association.
+#[test]
+fn an_import_after_a_change_of_the_role() {
+    let Some(mut case) = case(
+        &with_other(json!([irsa(subject("payments", "api"))])),
+        with(RESTART),
+    ) else {
+        return;
+    };
+    case.apply();
+    case.config(other(RESTART)).apply();
+    let after = case.text(THIS, "trust_policy_after");
+    case.forget(THIS)
+        .import(THIS, "demo,payments,api")
+        .expect_attribute(THIS, "phase", "verified")
+        .expect_attribute(THIS, "role_arn", arn("other"));
+    let found = case.text(THIS, "trust_policy_after");
+    assert_eq!(
+        serde_json::from_str::<Value>(&found).unwrap(),
+        serde_json::from_str::<Value>(&after).unwrap()
+    );
+    case.clear_calls().apply().expect_empty_plan();
+    assert_eq!(writes(&case), BTreeMap::new());
+    case.destroy();
+    assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
+    assert_eq!(trusted(&case, "other"), Vec::<String>::new());
+}

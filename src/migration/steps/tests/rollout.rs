@@ -17,12 +17,14 @@ const TARGET: Target<'_> = Target {
 };
 
 const QUICK: Rollout = Rollout {
+    deadline: None,
     timeout: Duration::from_secs(30),
     pause: Duration::ZERO,
 };
 
 /// For rollouts that must not come up.
 const SHORT: Rollout = Rollout {
+    deadline: None,
     timeout: Duration::from_secs(1),
     pause: Duration::ZERO,
 };
@@ -135,6 +137,7 @@ async fn restarts_one_by_one_and_names_what_it_cannot() {
     );
     let context = context(&data);
     let rollout = Rollout {
+        deadline: None,
         pause: Duration::from_millis(400),
         ..QUICK
     };
@@ -627,6 +630,7 @@ async fn one_workload_of_a_namespace_at_a_time() {
     // Longer together than one of them may take.
     seed(&sandbox, json!({"controllers": {"ready_ms": 100}}));
     let rollout = Rollout {
+        deadline: None,
         timeout: Duration::from_secs(6),
         pause: Duration::from_secs(3),
     };
@@ -671,6 +675,7 @@ async fn after_a_failure_nothing_else_of_the_namespace_is_restarted() {
     let third = context(&data);
     // Who waits for a turn can be stopped; who is not stopped waits longer than a restart may take, and then does nothing.
     let long = Rollout {
+        deadline: None,
         timeout: Duration::from_secs(10),
         ..QUICK
     };
@@ -719,4 +724,38 @@ async fn after_a_failure_nothing_else_of_the_namespace_is_restarted() {
     to_pod_identity(&next, &QUICK).await.unwrap();
     let report = other_to_pod_identity(&next, &QUICK).await.unwrap();
     assert_eq!(report.restarted, ids(&["Deployment/web"]));
+}
+
+/// The time for everything ends what is waited for in a way that others see: nobody restarts anything beside it.
+#[tokio::test]
+async fn the_time_for_everything_is_the_end() {
+    let [account, web] = other_account();
+    let (sandbox, data) = provider(json!({"objects": [account, web, deployment("a")]})).await;
+    associate(&sandbox);
+    associate_account(&sandbox, "web");
+    seed(
+        &sandbox,
+        json!({"controllers": {"workloads": [{"kind": "Deployment", "name": "a", "when": "pod_identity", "failure": "crash_loop"}]}}),
+    );
+    let until = |time| Rollout {
+        deadline: Some(tokio::time::Instant::now() + time),
+        ..QUICK
+    };
+    let (first, second) = (context(&data), context(&data));
+    let soon = until(Duration::from_secs(2));
+    let (failed, waiting) = tokio::join!(to_pod_identity(&first, &soon), async {
+        while patches(&sandbox) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other_to_pod_identity(&second, &until(Duration::from_millis(50))).await
+    });
+    assert!(
+        matches!(&*failed.unwrap_err().cause, Cause::NotReady { workload, .. } if workload.name == "a")
+    );
+    let waiting = waiting.unwrap_err();
+    assert_eq!(waiting.untouched, ids(&["Deployment/web"]));
+    assert!(matches!(&*waiting.cause, Cause::OutOfTime { .. }));
+    let held = other_to_pod_identity(&second, &QUICK).await.unwrap_err();
+    assert!(matches!(&*held.cause, Cause::Held { .. }));
+    assert_eq!(patches(&sandbox), 1);
 }

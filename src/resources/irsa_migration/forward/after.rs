@@ -21,14 +21,14 @@ use super::super::ours;
 use super::super::plan::{ANNOTATION, CHANGED, phase_of, remaining_soak, since};
 use super::super::reality::listed;
 use super::super::schema::Migration;
-use super::super::unit::{changes_association, rollout_times, soak};
+use super::super::unit::{changes_association, propagation, rollout_times, soak};
 use super::{
     LOOK_INTERVAL, RETRY, Run, TRUST_TIMEOUT, WELL_LOOKS, Work, is_as_wanted, not_retired, rfc3339,
 };
 
 impl Run<'_> {
-    /// Notes that the association has other settings than the pods were created with. The note is kept until they have been
-    /// restarted for that, or the warning was given.
+    /// Notes that the association has other settings than the pods were created with: until EKS Auth serves them, so later than
+    /// the change was made. The note is kept until they have been restarted for that, or the warning was given.
     pub(super) fn note_change(
         &mut self,
         before: Option<&AssociationFacts>,
@@ -43,7 +43,8 @@ impl Run<'_> {
             let at = now
                 .modified
                 .unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp());
-            self.private.set(CHANGED, Json::from(at));
+            let apart = i64::try_from(self.apart().as_secs()).unwrap_or_default();
+            self.private.set(CHANGED, Json::from(at + apart));
         }
     }
 
@@ -88,43 +89,42 @@ impl Run<'_> {
         changed: Option<i64>,
     ) -> Result<(), Diagnostic> {
         let (timeout, pause) = rollout_times(&self.plan);
-        let rollout = Rollout { timeout, pause };
+        let rollout = Rollout {
+            timeout,
+            pause,
+            deadline: Some(work.deadline),
+        };
         let target = Target {
             cluster: &work.unit.cluster,
             namespace: &work.unit.namespace,
             service_account: &work.unit.service_account,
         };
         let id = now.association_id.as_deref().unwrap_or_default();
-        let restarting = async {
-            if let Some(changed) = changed {
-                let marker = format!("{id}-{changed}");
-                rollout::renew(self.context, target, changed, &marker, &rollout).await
-            } else {
-                let wanted = PodCredentials::PodIdentity;
-                rollout::restart(self.context, target, wanted, id, &rollout).await
-            }
+        let wanted = PodCredentials::PodIdentity;
+        let restarted = if let Some(changed) = changed {
+            let marker = format!("{id}-{changed}");
+            Box::pin(rollout::renew(
+                self.context,
+                target,
+                changed,
+                &marker,
+                &rollout,
+            ))
+            .await
+        } else {
+            Box::pin(rollout::restart(self.context, target, wanted, id, &rollout)).await
         };
-        let half_way = format!(
-            "The migration of the {} stopped half-way. Both ways to credentials work, so nothing is broken by that. {RETRY}",
-            work.unit.inside()
-        );
-        match tokio::time::timeout_at(work.deadline, Box::pin(restarting)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(stopped)) => Err(stopped.into_diagnostic(
+        restarted.map(drop).map_err(|stopped| {
+            stopped.into_diagnostic(
                 MIGRATING,
-                &half_way,
-                &work.unit.namespace,
-                PodCredentials::PodIdentity,
-            )),
-            Err(_) => Err(Diagnostic::error(
-                MIGRATING,
-                format!(
-                    "The time that this operation may take ({}, see timeouts) was over before all workloads were restarted. A \
-                     rollout that is under way goes on, and is not begun again.\n\n{half_way}",
-                    human_duration(self.timeout)
+                &format!(
+                    "The migration of the {} stopped half-way. Both ways to credentials work, so nothing is broken by that. {RETRY}",
+                    work.unit.inside()
                 ),
-            )),
-        }
+                &work.unit.namespace,
+                wanted,
+            )
+        })
     }
 
     /// Sees once more, right before anything is taken away, that Pod Identity works: the association is the same, the role
@@ -149,7 +149,17 @@ impl Run<'_> {
             ));
         }
         self.hold_trust(work, now).await?;
-        self.prove(work).await
+        self.prove(work).await.map_err(|error| {
+            error.into_diagnostic(
+                MIGRATING,
+                &format!(
+                    "All pods of the {} use Pod Identity, but it is not proven that new ones would. Nothing was retired, so they \
+                     have credentials either way.",
+                    work.unit.inside()
+                ),
+                RETRY,
+            )
+        })
     }
 
     /// Sees that every pod uses Pod Identity, as far as the plan says so, and that the trust is still there: another
@@ -235,7 +245,9 @@ impl Run<'_> {
             return Ok(true);
         }
         let end = Instant::now() + remaining;
-        if end > work.deadline {
+        let propagation = propagation(&self.plan);
+        let proof = propagation.interval * propagation.consecutive;
+        if end + proof > work.deadline {
             let text = format!(
                 "All pods of the {} are on Pod Identity, but soak_duration asks for another {} before anything is retired, and \
                  this operation may only take another {}.",
@@ -294,7 +306,7 @@ impl Run<'_> {
     /// Waits for pods on their way out that still use IRSA.
     pub(super) async fn drain(&self, work: &Work) -> Result<(), Diagnostic> {
         let (timeout, _) = rollout_times(&self.plan);
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + work.within(timeout);
         loop {
             let reality = self.look_again(work).await?;
             let draining: Vec<&str> = reality

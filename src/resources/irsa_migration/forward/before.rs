@@ -21,7 +21,7 @@ use super::super::backward;
 use super::super::ours::{RetiredTrust, forget_trust, original_trust};
 use super::super::plan::{self, ANNOTATION, Left, finding_models, phase_of, stop_for};
 use super::super::reality::{Freshness, Reality, look};
-use super::super::unit::{Unit, cuts_over, ignores, settings, soak};
+use super::super::unit::{Unit, cuts_over, ignores, settings};
 use super::{Run, Work, blind_at_apply};
 
 impl Run<'_> {
@@ -61,12 +61,9 @@ impl Run<'_> {
             .as_deref()
             .and_then(|phase| phase.parse().ok())
             .unwrap_or_else(|| {
-                let soak = soak(&self.plan);
-                let remaining = self
-                    .prior
-                    .as_ref()
-                    .map_or(soak, |prior| plan::remaining_soak(prior, soak));
-                plan::target(&settings, Left::of(&reality), remaining < self.timeout)
+                let soak_fits = self.remaining_soak() < self.timeout;
+                plan::target(&settings, Left::of(&reality), soak_fits)
+                    .max(self.reached(Phase::NotStarted))
             });
         // A change that neither takes the migration any further nor gives pods other credentials needs no further check of what
         // is done already.
@@ -138,6 +135,7 @@ impl Run<'_> {
             api,
             grant,
             granted: None,
+            changed: None,
             target,
             deadline,
         })

@@ -138,12 +138,18 @@ fn a_soak_begins_anew_when_pods_are_restarted_or_left_behind() {
             Some(before),
             None,
         ),
-        // What is over is over.
+        // What is over is over, but more may be retired later: pods that were restarted since were not well all the time.
+        (
+            vec![well(), left.clone()],
+            Phase::Retired,
+            Some(before),
+            Some(before),
+        ),
         (
             vec![restarted, left],
             Phase::Retired,
             Some(before),
-            Some(before),
+            Some(NOW - 60),
         ),
     ] {
         assert_eq!(
