@@ -134,7 +134,7 @@ pub(super) async fn roll_back(
     Box::pin(rollback.rehearse(tried)).await?;
     let trust_changed = Box::pin(rollback.restore_trust()).await?;
     let annotations_changed = Box::pin(rollback.restore_annotations(diagnostics)).await?;
-    if trust_changed || annotations_changed {
+    if trust_changed || annotations_changed || rollback.may_have_been_stopped() {
         rollback.let_it_be_seen().await?;
     }
     // Whoever manages the trust policy may have written it since the checks.
@@ -309,6 +309,15 @@ impl Rollback<'_> {
         let settings = propagation(self.prior);
         self.pause(settings.interval * settings.consecutive, RETRY)
             .await
+    }
+
+    /// Whether an earlier run may have put back a moment ago what this one finds in place: a refresh has taken back what the
+    /// state said of it, and nothing tells when it was written.
+    fn may_have_been_stopped(&self) -> bool {
+        let retires = self.prior.retire.known().is_some_and(|retire| {
+            [&retire.annotation, &retire.trust].contains(&&Attr::Known(true))
+        });
+        retires && self.reality.association.is_some()
     }
 
     /// Sees once more, right before pods begin to depend on it, that the role of IRSA trusts the service account.

@@ -119,6 +119,11 @@ impl Run<'_> {
         Box::pin(self.rehearse(&work)).await?;
         self.remember_former(&work);
         Box::pin(self.trust(&mut work, &mut now)).await?;
+        if work.granted.is_some() {
+            // STS sees a statement only a while after it was written. New pods need it as soon as there is an association,
+            // and running ones as soon as that has another role.
+            Box::pin(self.hold_trust(&mut work, &mut now)).await?;
+        }
         Box::pin(self.association(&mut work, &mut now)).await?;
         Box::pin(self.injection(&work, &mut now)).await?;
         // From here on pods depend on it.

@@ -258,25 +258,90 @@ fn s37_destroy_from_each_phase() {
     }
 }
 
-/// Scenario 37: STS sees a trust policy that was put back only after a while. Until then the association stays, for new pods would get
-/// nothing by IRSA.
-#[test]
-fn s37_destroy_waits_for_sts() {
-    // Twice the interval is what a destroy waits; that is how late STS is.
-    let config = with(RETIRE).replace("\"20ms\"", "\"200ms\"");
-    let Some(mut case) = case(&Cluster::plain(), config) else {
-        return;
-    };
-    case.apply().expect_attribute(THIS, "phase", "retired");
+/// Makes STS see trust policies that late.
+fn sts_is_late(case: &mut Case, sts_ms: u64) {
     case.fault(Fault {
         visibility: Some(Visibility {
-            sts_ms: 400,
+            sts_ms,
             ..Visibility::default()
         }),
         ..Fault::default()
     });
+}
+
+/// STS sees a new statement only after a while. Until then no pod may depend on it: neither a new one, by the association, nor one that
+/// runs, by a change of its role.
+#[test]
+fn pods_depend_on_trust_that_sts_sees() {
+    // Twice the interval is what is waited; that is how late STS is. The pause after each write alone would be too short.
+    let slow = |more: &str| with(more).replace("\"20ms\"", "\"600ms\"");
+    let cluster = Cluster::plain().role("other", json!([irsa(subject("payments", "api"))]));
+    let Some(mut case) = case(&cluster, slow(RESTART)) else {
+        return;
+    };
+    sts_is_late(&mut case, 1200);
+    case.apply().expect_attribute(THIS, "phase", "verified");
+    let role = format!("{RESTART}\n  role_arn = \"{}\"", arn("other"));
+    case.config(slow(&role))
+        .apply()
+        .expect_attribute(THIS, "role_arn", arn("other"));
+    assert_eq!(paths(&case, "api"), BTreeMap::from([("pod_identity", 2)]));
+}
+
+/// Scenario 37: STS sees a trust policy that was put back only after a while. Until then the association stays, for new pods would get
+/// nothing by IRSA.
+#[test]
+fn s37_destroy_waits_for_sts() {
+    // As above.
+    let config = with(RETIRE).replace("\"20ms\"", "\"600ms\"");
+    let Some(mut case) = case(&Cluster::plain(), config) else {
+        return;
+    };
+    case.apply().expect_attribute(THIS, "phase", "retired");
+    sts_is_late(&mut case, 1200);
     case.destroy();
     expect_irsa(&case);
+}
+
+/// Scenario 37: a destroy was stopped while it waited for STS. The next one finds nothing to put back any more, and waits all the same.
+#[cfg(unix)]
+#[test]
+fn s37_destroy_again_waits_for_sts() {
+    let config = with(RETIRE).replace("\"20ms\"", "\"2s\"");
+    let Some(mut case) = case(&Cluster::plain(), config) else {
+        return;
+    };
+    case.apply().clear_calls();
+    sts_is_late(&mut case, 4000);
+    let running = case.start(&["destroy", "-json", "-auto-approve"]);
+    case.wait_until("the annotation is put back", |case| {
+        case.calls()
+            .contains_key("kubernetes:patch serviceaccounts")
+    });
+    running.interrupt();
+    assert_eq!(running.wait().code, 1);
+    case.destroy();
+    expect_irsa(&case);
+}
+
+/// Scenario 37: API servers learn of an annotation that was put back only after a while. Until then the association stays, for new
+/// pods would get nothing at all.
+#[test]
+fn s37_destroy_waits_for_webhooks() {
+    let late = json!({"api_servers": 2, "annotation_delay_ms": 400});
+    for retire in ["annotation = true", "annotation = true, trust = true"] {
+        let config =
+            with(&format!("{RESTART}\n  retire = {{ {retire} }}")).replace("\"20ms\"", "\"200ms\"");
+        let Some(mut case) = case(&Cluster::plain(), config) else {
+            return;
+        };
+        case.apply().expect_attribute(THIS, "phase", "retired");
+        case.sandbox()
+            .seed(json!({"clusters": [{"name": "demo", "webhook": late}]}))
+            .unwrap();
+        case.destroy();
+        expect_irsa(&case);
+    }
 }
 
 /// Scenario 37: `keep` forgets and leaves everything.
