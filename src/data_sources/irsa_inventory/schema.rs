@@ -367,7 +367,7 @@ fn service_account_attributes() -> Vec<Attribute> {
             "Whether the role could be read and nothing blocks a migration that takes its role from the annotation. It stays true once a migration has \
              created the association (`under_way`), whatever blocks it then, so that a `for_each` over it does not take back what it has begun. That \
              holds for the migrations of other configurations too: where several configurations migrate service accounts of one cluster, select by \
-             `namespaces` or `label_selector`, so that none takes over what another has begun.",
+             `namespaces`, so that none takes over what another has begun.",
         )
         .computed(),
         text("name", "Name."),

@@ -5,6 +5,8 @@
 //! process saw first: what other instances do to a shared role meanwhile does not show. Numbers that an autoscaler moves
 //! stay unknown.
 
+mod shown;
+
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -12,27 +14,28 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::cty::Path;
-use crate::framework::diagnostic::{Diagnostic, Diagnostics, Severity, capitalised};
+use crate::framework::diagnostic::{Diagnostic, Diagnostics, capitalised};
 use crate::framework::model::{Attr, FromValue, IntoValue};
 use crate::framework::resource::{ModifyPlanRequest, ModifyPlanResponse};
 use crate::framework::timeouts::{self, Operation, format_duration};
 use crate::framework::{Context, Private};
-use crate::migration::facts::{PodCredentials, Restart, RoleFacts, Settings};
-use crate::migration::finding::{Code, Finding, Weight};
+use crate::migration::facts::{Restart, RoleFacts, Settings};
+use crate::migration::finding::{Code, Finding};
 use crate::migration::phase::Phase;
 use crate::policy::{Document, Subject, equivalent_arns};
 use crate::provider::ProviderData;
 
-use super::PLANNING;
 use super::former::{self, Former};
 use super::forward::{blind_at_apply, reached, rfc3339, same_but_for_migrations};
 use super::ours::{original_trust, planned_trust, subject};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
 use super::unit::{
-    Unit, changes_association, cuts_over, ignores, only_keeps, retires, same_arn, settings, soak,
-    stopping,
+    Unit, changes_association, cuts_over, only_keeps, retires, same_arn, settings, soak,
 };
+
+pub(super) use shown::{finding_models, stop_for, workload_models};
+use shown::{models_to_findings, report};
 
 /// Key of private state: the unit that a plan creates. Terraform hands it to the deletion that is part of a replacement.
 pub(super) const PLANNED_UNIT: &str = "planned_unit";
@@ -373,18 +376,26 @@ pub(super) async fn update(
         return Ok(());
     }
     let role_configured = !request.config.get("role_arn").is_null();
+    let role_changes = !same_arn(&prior.role_arn, &planned.role_arn);
+    let adopts = planned.adopt_existing_association != Attr::Known(false)
+        && models_to_findings(&prior.blockers)
+            .iter()
+            .any(|blocker| blocker.code == Code::AssociationExists);
     let Some(settings) = settings(&context.provider, &planned, role_configured) else {
         planned.phase = Attr::Unknown;
         planned.verified_at = Attr::Unknown;
         planned.trust_policy_after = Attr::Unknown;
-        if planned.role_arn.is_unknown() {
+        // What turns out to be known may be other credentials, or more to retire.
+        planned.blockers = Attr::Unknown;
+        planned.warnings = Attr::Unknown;
+        if role_changes {
             planned.trust_policy_before = Attr::Unknown;
-            planned.blockers = Attr::Unknown;
-            planned.warnings = Attr::Unknown;
         }
         if phase_of(&prior) < Phase::Associated {
             planned.association_id = Attr::Unknown;
             planned.association_arn = Attr::Unknown;
+        }
+        if phase_of(&prior) < Phase::Associated || adopts {
             planned.association_adopted = Attr::Unknown;
         }
         response.planned_state = planned.into_value();
@@ -415,7 +426,6 @@ pub(super) async fn update(
         }
         return Ok(());
     }
-    let role_changes = !same_arn(&prior.role_arn, &planned.role_arn);
     let cuts_over = cuts_over(&prior, &planned);
     // What depends on the clock is left open, for Terraform plans again when it applies.
     let soaking = !remaining.is_zero()
@@ -495,12 +505,8 @@ pub(super) async fn update(
     if base < Phase::Associated {
         planned.association_id = Attr::Unknown;
         planned.association_arn = Attr::Unknown;
-        planned.association_adopted = Attr::Unknown;
     }
-    let is_anybodys = models_to_findings(&prior.blockers)
-        .iter()
-        .any(|blocker| blocker.code == Code::AssociationExists);
-    if settings.adopt_existing_association && is_anybodys {
+    if base < Phase::Associated || adopts {
         planned.association_adopted = Attr::Unknown;
     }
     if role_changes {
@@ -652,133 +658,6 @@ fn waiting(
         "Nothing is retired yet",
         format!("{}: {why}, and apply again.", unit.describe()),
     );
-}
-
-/// Adds an error for blockers and a warning for what else is worth knowing.
-pub(super) fn report(
-    unit: &Unit,
-    planned: &Migration,
-    findings: &[Finding],
-    diagnostics: &mut Diagnostics,
-) {
-    stop_for(unit, planned, findings, diagnostics);
-    let lines: Vec<String> = findings
-        .iter()
-        .filter(|finding| finding.weight() == Weight::Warning || ignores(planned, finding.code))
-        .map(line)
-        .collect();
-    if !lines.is_empty() {
-        diagnostics.push(Diagnostic {
-            severity: Severity::Warning,
-            ..Diagnostic::warning(
-                "Before this service account is migrated",
-                format!("{}:\n{}", unit.describe(), lines.join("\n")),
-            )
-        });
-    }
-}
-
-/// Adds an error if there are blockers that are not ignored.
-pub(super) fn stop_for(
-    unit: &Unit,
-    migration: &Migration,
-    findings: &[Finding],
-    diagnostics: &mut Diagnostics,
-) {
-    let stopping: Vec<&Finding> = stopping(findings, migration).collect();
-    if let Some(first) = stopping.first() {
-        let lines: Vec<String> = stopping.iter().map(|finding| line(finding)).collect();
-        diagnostics.error(
-            PLANNING,
-            format!(
-                "The {} cannot be migrated safely, and nothing is changed:\n{}\n\nMend what is found. A blocker that you know to \
-                 be harmless here can be listed: ignore_blockers = [\"{}\"].",
-                unit.inside(),
-                lines.join("\n"),
-                first.code
-            ),
-        );
-    }
-}
-
-fn line(finding: &Finding) -> String {
-    format!("  - {}: {}", finding.code, finding.message)
-}
-
-/// Blockers and warnings as attributes.
-pub(super) fn finding_models(findings: &[Finding]) -> (Vec<FindingModel>, Vec<FindingModel>) {
-    let of = |weight: Weight| {
-        findings
-            .iter()
-            .filter(|finding| finding.weight() == weight)
-            .map(|finding| FindingModel {
-                code: finding.code.as_str().into(),
-                message: Attr::Known(finding.message.clone()),
-            })
-            .collect()
-    };
-    (of(Weight::Blocker), of(Weight::Warning))
-}
-
-fn models_to_findings(models: &Attr<Vec<FindingModel>>) -> Vec<Finding> {
-    models
-        .known()
-        .into_iter()
-        .flatten()
-        .filter_map(|model| {
-            let code: Code = model.code.as_deref()?.parse().ok()?;
-            Some(Finding::new(code, model.message.as_deref()?))
-        })
-        .collect()
-}
-
-/// Workloads as an attribute. In a plan, numbers that an autoscaler moves are unknown.
-pub(super) fn workload_models(reality: &Reality, planning: bool) -> Vec<WorkloadModel> {
-    let mut models: Vec<WorkloadModel> = reality
-        .workloads()
-        // A Job or a bare pod may be gone before the plan is applied.
-        .filter(|workload| !planning || !matches!(workload.id.kind.as_str(), "Job" | "Pod"))
-        .map(|workload| {
-            let pods: Vec<_> = reality
-                .pods()
-                .filter(|pod| pod.workload == workload.id && !pod.terminating)
-                .collect();
-            let moved = pods
-                .iter()
-                .filter(|pod| pod.credentials == PodCredentials::PodIdentity)
-                .count();
-            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-            // Nodes come and go, and pods of a DaemonSet with them. What has no pods now was scaled down, and will be up.
-            let autoscaled =
-                matches!(workload.replicas, None | Some(0)) || workload.id.kind == "DaemonSet";
-            // A run that was killed may have begun to restart it.
-            let moving = reality.association.is_some() && moved < pods.len();
-            WorkloadModel {
-                kind: Attr::Known(workload.id.kind.clone()),
-                name: Attr::Known(workload.id.name.clone()),
-                pods: match workload.replicas {
-                    _ if planning && autoscaled => Attr::Unknown,
-                    Some(replicas) => Attr::Known(replicas),
-                    None => Attr::Known(number(pods.len())),
-                },
-                // While nothing has moved the number is zero however many pods there are.
-                pods_on_pod_identity: if planning && (moving || autoscaled && moved > 0) {
-                    Attr::Unknown
-                } else {
-                    Attr::Known(number(moved))
-                },
-                restart: match &workload.restart {
-                    Restart::Rolling => "rolling".into(),
-                    Restart::Manual(why) => Attr::Known(why.clone()),
-                    Restart::Unknown => "unknown".into(),
-                },
-            }
-        })
-        .collect();
-    models.sort_by(|a, b| {
-        (a.kind.as_deref(), a.name.as_deref()).cmp(&(b.kind.as_deref(), b.name.as_deref()))
-    });
-    models
 }
 
 /// What the plan at apply time compares with (Terraform 1.16 and later).
