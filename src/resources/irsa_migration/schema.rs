@@ -281,7 +281,8 @@ fn with_arguments(schema: Schema) -> Schema {
                 "soak_duration",
                 "How long all pods must have been on Pod Identity, ready and without restarts, before anything is retired. \
                  An apply waits for that if its timeout leaves the time; otherwise it ends at `verified` with a warning, and \
-                 an apply after that time retires. Whatever it is, nothing is retired while a pod is not ready. Default: `0s`.",
+                 an apply after that time retires. Another role or other settings of the association begin it anew. Whatever it \
+                 is, nothing is retired while a pod is not ready. Default: `0s`.",
             )
             .default("0s")
             .validate(validators::duration()),
@@ -453,8 +454,8 @@ fn with_computed(schema: Schema) -> Schema {
         ))
         .attribute(computed_string(
             "verified_at",
-            "Since when all pods are seen on Pod Identity, without a restart of one of their containers since, in RFC 3339 \
-             format; null while they are not. `soak_duration` counts from here.",
+            "Since when all pods are seen on Pod Identity, with this role and these settings, and without a restart of one of \
+             their containers since, in RFC 3339 format; null while they are not. `soak_duration` counts from here.",
         ))
         .attribute(
             Attribute::nested(
