@@ -569,4 +569,4 @@ pub(super) fn warn_of_drift(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

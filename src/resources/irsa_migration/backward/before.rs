@@ -4,7 +4,9 @@ use serde_json::Value as Json;
 
 use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::{Context, Private};
-use crate::migration::facts::{MIGRATION_TAG, PodCredentials, PodFacts, RoleFacts};
+use crate::migration::facts::{
+    AssociationFacts, MIGRATION_TAG, PodCredentials, PodFacts, RoleFacts,
+};
 use crate::migration::roles;
 use crate::migration::steps::injection::{Expected, Injected, NotProven};
 use crate::migration::steps::service_account::Breadcrumb;
@@ -12,10 +14,10 @@ use crate::policy::irsa::Access;
 use crate::policy::{Document, RoleArn, equivalent_arns};
 use crate::provider::ProviderData;
 
-use super::super::ROLLING_BACK;
 use super::super::forward::{Patches, may_patch, restarts};
 use super::super::ours::{audience, verifies_trust};
 use super::super::reality::Reality;
+use super::super::{ROLLING_BACK, former, ownership};
 use super::{RETRY, Rollback, needs_association};
 
 /// Key of private state: the role that IRSA gave the service account before the migration, null if it had no IRSA.
@@ -68,7 +70,8 @@ impl Back {
 }
 
 /// Remembers which role IRSA gives the service account. That it never had IRSA is only believed at the `beginning`, if there
-/// is no trace of it: later a missing annotation means that somebody took it away.
+/// is no trace of it: later a missing annotation means that somebody took it away. And it is not believed where a migration
+/// was at work already, that of a state that was lost for example: it may have taken away what is missing.
 pub(in crate::resources::irsa_migration) fn remember_irsa(
     reality: &Reality,
     private: &mut Private,
@@ -78,7 +81,8 @@ pub(in crate::resources::irsa_migration) fn remember_irsa(
         private.set(IRSA, role_arn);
         return;
     }
-    if !beginning || reality.service_account().is_none() {
+    let known = private.get(IRSA).is_some_and(Json::is_string);
+    if !beginning || known || has_begun(reality) || reality.service_account().is_none() {
         return;
     }
     if let (Some(subject), Some(document)) = (reality.subject(), reality.trust())
@@ -88,6 +92,21 @@ pub(in crate::resources::irsa_migration) fn remember_irsa(
     }
 }
 
+/// Whether there is something that only IRSA or an earlier migration can have led to.
+fn has_begun(reality: &Reality) -> bool {
+    let migrated = reality
+        .association
+        .as_ref()
+        .is_some_and(AssociationFacts::is_migrations);
+    migrated
+        || reality.pods().any(|pod| {
+            matches!(
+                pod.credentials,
+                PodCredentials::WebIdentity | PodCredentials::PodIdentity | PodCredentials::Partly
+            )
+        })
+}
+
 /// The role that the annotation names once it is restored.
 fn annotated(reality: &Reality) -> Option<&str> {
     let noted = reality.breadcrumb.as_ref().and_then(Breadcrumb::role_arn);
@@ -95,6 +114,44 @@ fn annotated(reality: &Reality) -> Option<&str> {
         .service_account()
         .and_then(|account| account.role_arn())
         .or(noted)
+}
+
+/// Why an association is not what a migration with this role has left, and what to do about that besides; `None` if it is.
+fn foreign(
+    existing: &AssociationFacts,
+    role: &str,
+    private: &Private,
+) -> Option<(String, &'static str)> {
+    if !existing.is_migrations() {
+        let why = format!(
+            "does not have the tag {MIGRATION_TAG} any more, so it is somebody else's now: whoever takes it over, a \
+             podidentity_association for example, takes the tag off"
+        );
+        return Some((why, ""));
+    }
+    // A change of the role that stopped half-way may have changed the association and not the state.
+    let is_known = equivalent_arns(&existing.role_arn, role)
+        || former::all(private)
+            .iter()
+            .any(|former| equivalent_arns(&former.role_arn, &existing.role_arn));
+    if is_known {
+        return None;
+    }
+    let found = format!(
+        "is for the role {} now, and not for {role}",
+        existing.role_arn
+    );
+    let is_own = ownership::token(private).is_some_and(|own| existing.token() == Some(own));
+    Some(if is_own {
+        (
+            format!(
+                "{found}: either an apply that was to change role_arn was interrupted, or somebody else has changed it"
+            ),
+            "If it was an apply, apply once more, and destroy then. ",
+        )
+    } else {
+        (format!("{found}, so somebody has changed it"), "")
+    })
 }
 
 /// Whether a role is the one of the migration.
@@ -109,23 +166,13 @@ impl Rollback<'_> {
             return Ok(());
         };
         let role = self.prior.role_arn.as_deref().unwrap_or_default();
-        let why = if !existing.is_migrations() {
-            format!(
-                "does not have the tag {MIGRATION_TAG} any more, so it is somebody else's now: whoever takes it over, a \
-                 podidentity_association for example, takes the tag off"
-            )
-        } else if !equivalent_arns(&existing.role_arn, role) {
-            format!(
-                "is for the role {} now, and not for {role}, so somebody has changed it",
-                existing.role_arn
-            )
-        } else {
+        let Some((why, next)) = foreign(existing, role, self.private) else {
             return Ok(());
         };
         Err(Diagnostic::error(
             ROLLING_BACK,
             format!(
-                "The association {} of the {} {why}. Nothing was changed, and pods keep using it.\n\nIf it is to stay, let \
+                "The association {} of the {} {why}. Nothing was changed, and pods keep using it.\n\n{next}If it is to stay, let \
                  Terraform forget this resource (a removed block with destroy = false). If it is not wanted, delete it where it \
                  is managed, and destroy again.",
                 existing.id,
@@ -300,5 +347,149 @@ impl Rollback<'_> {
     /// The role that the annotation named when it was last seen.
     fn former_role(&self) -> Option<&str> {
         self.private.get(IRSA)?.as_str()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::former::Former;
+    use super::super::super::reality::tests::{pod, reality};
+    use super::*;
+    use crate::migration::facts::ROLE_ARN;
+    use crate::policy::Scope;
+
+    const ROLE: &str = "arn:aws:iam::123456789012:role/api";
+    const OTHER: &str = "arn:aws:iam::123456789012:role/other";
+    /// Trust that does not let the service account in by IRSA, as one that never did, or was retired.
+    const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
+
+    fn association(role: &str, tag: Option<&str>) -> AssociationFacts {
+        AssociationFacts {
+            id: "a-1".to_owned(),
+            role_arn: role.to_owned(),
+            tags: tag
+                .map(|tag| (MIGRATION_TAG.to_owned(), tag.to_owned()))
+                .into_iter()
+                .collect(),
+            ..AssociationFacts::default()
+        }
+    }
+
+    fn with_irsa(known: Option<Json>) -> Private {
+        let mut private = Private::default();
+        if let Some(known) = known {
+            private.set(IRSA, known);
+        }
+        private
+    }
+
+    #[test]
+    fn never_having_had_irsa_is_believed_where_nothing_speaks_against_it() {
+        let role = Some(Json::from(ROLE));
+        let never = Some(Json::Null);
+        let ours = Some(association(ROLE, Some("true")));
+        let theirs = Some(association(ROLE, None));
+        let none = PodCredentials::None;
+        for (name, association, credentials, beginning, known, expected) in [
+            ("a first creation", None, none, true, None, &never),
+            ("an adoption", theirs, none, true, None, &never),
+            ("a refresh", None, none, false, None, &None),
+            // The annotation and the trust were retired, and the service account was made anew without them.
+            ("an import", ours.clone(), none, true, None, &None),
+            ("a taint", ours.clone(), none, true, role.clone(), &role),
+            ("a lost association", None, none, true, role.clone(), &role),
+            (
+                "a taint without IRSA",
+                ours,
+                none,
+                true,
+                never.clone(),
+                &never,
+            ),
+            (
+                "pods on IRSA",
+                None,
+                PodCredentials::WebIdentity,
+                true,
+                None,
+                &None,
+            ),
+            (
+                "pods that were moved",
+                None,
+                PodCredentials::PodIdentity,
+                true,
+                None,
+                &None,
+            ),
+            (
+                "pods half moved",
+                None,
+                PodCredentials::Partly,
+                true,
+                None,
+                &None,
+            ),
+        ] {
+            let mut reality = reality(vec![pod("web-1", "Deployment", credentials)], NOBODY);
+            reality.association = association;
+            let mut private = with_irsa(known);
+            remember_irsa(&reality, &mut private, beginning);
+            assert_eq!(private.get(IRSA), expected.as_ref(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_annotation_is_always_the_last_word() {
+        let mut reality = reality(Vec::new(), NOBODY);
+        reality.breadcrumb = Some(Breadcrumb {
+            annotations: [(ROLE_ARN.to_owned(), OTHER.to_owned())].into(),
+            ..Breadcrumb::default()
+        });
+        for known in [None, Some(Json::Null), Some(Json::from(ROLE))] {
+            let mut private = with_irsa(known);
+            remember_irsa(&reality, &mut private, false);
+            assert_eq!(private.get(IRSA), Some(&Json::from(OTHER)));
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_role_that_stopped_half_way_is_the_migrations() {
+        let mut own = Private::default();
+        ownership::remember(&mut own, "own");
+        let mut pending = own.clone();
+        former::remember(
+            &mut pending,
+            Former {
+                role_arn: OTHER.to_owned(),
+                scope: Scope::Cluster,
+                session_tags: true,
+            },
+        );
+        let interrupted = Some("was interrupted");
+        let changed = Some("so somebody has changed it");
+        for (role, tag, private, expected) in [
+            (ROLE, Some("own"), &own, None),
+            (ROLE, None, &own, Some("somebody else's now")),
+            (OTHER, Some("own"), &pending, None),
+            (OTHER, None, &pending, Some("somebody else's now")),
+            // Killed before the private state was saved.
+            (OTHER, Some("own"), &own, interrupted),
+            (OTHER, Some("true"), &own, changed),
+            (OTHER, Some("own"), &Private::default(), changed),
+        ] {
+            let found = foreign(&association(role, tag), ROLE, private);
+            match (&found, expected) {
+                (None, None) => {}
+                (Some((why, next)), Some(expected)) => {
+                    assert!(why.contains(expected), "{role} {tag:?}: {why}");
+                    assert_eq!(
+                        next.contains("apply once more"),
+                        expected == interrupted.unwrap()
+                    );
+                }
+                _ => panic!("{role} {tag:?}: {found:?}, expected {expected:?}"),
+            }
+        }
     }
 }

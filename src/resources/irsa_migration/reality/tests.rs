@@ -5,7 +5,11 @@ use super::*;
 const ISSUER: &str = "oidc.eks.us-east-1.amazonaws.com/id/D539D4633E53DE1B716D3041E9F0A2B7";
 const NOW: i64 = 1_800_000_000;
 
-fn pod(name: &str, kind: &str, credentials: PodCredentials) -> PodFacts {
+pub(in crate::resources::irsa_migration) fn pod(
+    name: &str,
+    kind: &str,
+    credentials: PodCredentials,
+) -> PodFacts {
     PodFacts {
         name: name.to_owned(),
         service_account: "api".to_owned(),
@@ -20,7 +24,7 @@ fn pod(name: &str, kind: &str, credentials: PodCredentials) -> PodFacts {
     }
 }
 
-fn reality(pods: Vec<PodFacts>, trust: &str) -> Reality {
+pub(in crate::resources::irsa_migration) fn reality(pods: Vec<PodFacts>, trust: &str) -> Reality {
     let cluster = ClusterInfo {
         arn: "arn:aws:eks:us-east-1:123456789012:cluster/demo".to_owned(),
         oidc_issuer: Some(format!("https://{ISSUER}")),
