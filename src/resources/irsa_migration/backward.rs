@@ -127,7 +127,8 @@ pub(super) async fn roll_back(
     };
     if adopted {
         rollback.restore_trust().await?;
-        return rollback.restore_annotations(diagnostics).await.map(drop);
+        rollback.restore_annotations(diagnostics).await?;
+        return rollback.forget_trust().await;
     }
     rollback.refuse_foreign_association()?;
     rollback.refuse_without_path(diagnostics)?;
@@ -143,6 +144,7 @@ pub(super) async fn roll_back(
     Box::pin(rollback.prove()).await?;
     Box::pin(rollback.see_trust(RETRY_AFTER)).await?;
     Box::pin(rollback.restart()).await?;
+    rollback.forget_trust().await?;
     context.provider.migrations().leave(
         &rollback
             .reality
@@ -357,10 +359,16 @@ impl Rollback<'_> {
         if self.terminating {
             return Ok(false);
         }
-        let changed =
-            restore_annotations(self.context, &self.api, &self.reality, diagnostics).await?;
-        forget_trust(self.context, &self.api, &self.reality, ROLLING_BACK).await?;
-        Ok(changed)
+        restore_annotations(self.context, &self.api, &self.reality, diagnostics).await
+    }
+
+    /// Removes the note about what was retired of trust, once nothing depends on it any more: whoever manages the trust policy
+    /// may take away what was put back, and without the note a rollback that was interrupted could not put it back again.
+    async fn forget_trust(&self) -> Result<(), Diagnostic> {
+        if self.terminating {
+            return Ok(());
+        }
+        forget_trust(self.context, &self.api, &self.reality, ROLLING_BACK).await
     }
 
     async fn delete_association(&self, timeout: Duration) -> Result<(), Diagnostic> {
