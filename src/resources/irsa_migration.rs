@@ -416,8 +416,9 @@ fn see_owner(reality: &Reality, importing: bool, response: &mut ReadResponse) {
             "Migration is another resource's",
             format!(
                 "Another podidentity_irsa_migration has gone on with the migration of the {}: the tag {MIGRATION_TAG} of the \
-                 association {} has its token. Destroying this one changes nothing. If both are meant to be there, remove one \
-                 of them.",
+                 association {} has its token. Destroying this one changes nothing, and updating it is refused. Let Terraform \
+                 forget one of the two (a removed block with destroy = false); to go on with this one, take the migration over \
+                 with terraform apply -replace.",
                 reality.unit.inside(),
                 association.id
             ),

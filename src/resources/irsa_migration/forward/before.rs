@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use crate::framework::Context;
 use crate::framework::diagnostic::{Diagnostic, Diagnostics};
 use crate::framework::model::Attr;
+use crate::framework::{Context, Private};
 use crate::kubernetes::ClusterApi;
-use crate::migration::facts::{PodFacts, RoleFacts, Settings};
+use crate::migration::facts::{MIGRATION_TAG, PodFacts, RoleFacts, Settings};
 use crate::migration::finding::Code;
 use crate::migration::phase::Phase;
 use crate::migration::readiness;
@@ -16,12 +16,11 @@ use crate::migration::steps::injection::{self, Injected};
 use crate::policy::{Document, Subject, equivalent, equivalent_arns, web_identity_trusts};
 use crate::provider::ProviderData;
 
-use super::super::MIGRATING;
-use super::super::backward;
 use super::super::ours::{RetiredTrust, forget_trust, original_trust};
 use super::super::plan::{self, ANNOTATION, Left, finding_models, phase_of, stop_for};
 use super::super::reality::{Freshness, Reality, look};
 use super::super::unit::{Unit, cuts_over, ignores, settings};
+use super::super::{MIGRATING, backward, ownership};
 use super::{Run, Work, blind_at_apply};
 
 impl Run<'_> {
@@ -41,6 +40,9 @@ impl Run<'_> {
             .map_err(|blind| blind_at_apply(&unit, blind))?;
         reality.cluster = readiness::settled(context, &unit.cluster).await?;
         self.refuse_what_moved(&reality, &unit, &settings)?;
+        if self.prior.is_some() {
+            refuse_anothers(&reality, self.private)?;
+        }
         let cuts_over = self
             .prior
             .as_ref()
@@ -329,6 +331,28 @@ impl Run<'_> {
     }
 }
 
+/// Stops an update if another object has gone on with the association since. Going on here would take it back without a word,
+/// and the destruction of this object would roll back what the other one counts on.
+fn refuse_anothers(reality: &Reality, private: &Private) -> Result<(), Diagnostic> {
+    let Some(association) = &reality.association else {
+        return Ok(());
+    };
+    if !association.is_migrations() || !ownership::is_anothers(private, association) {
+        return Ok(());
+    }
+    Err(Diagnostic::error(
+        MIGRATING,
+        format!(
+            "Another podidentity_irsa_migration has gone on with the migration of the {}: the tag {MIGRATION_TAG} of the \
+             association {} has its token. Nothing was changed.\n\nLet Terraform forget this resource (a removed block with \
+             destroy = false), or take the migration over on purpose with terraform apply -replace, and let it forget the other \
+             one.",
+            reality.unit.inside(),
+            association.id
+        ),
+    ))
+}
+
 /// Objects of one kind that are going to be patched.
 #[derive(Debug)]
 pub(in crate::resources::irsa_migration) struct Patches {
@@ -466,5 +490,38 @@ pub(in crate::resources::irsa_migration) fn same_but_for_migrations(
 fn fill<T>(slot: &mut Attr<T>, value: impl FnOnce() -> T) {
     if !slot.is_known() {
         *slot = Attr::Known(value());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::reality::tests::reality;
+    use super::*;
+
+    #[test]
+    fn an_update_does_not_take_back_what_another_has_gone_on_with() {
+        for (own, live, refused) in [
+            (Some("a"), Some("b"), true),
+            (Some("a"), Some("a"), false),
+            (None, Some("b"), false),
+            (Some("a"), None, false),
+        ] {
+            let mut private = Private::default();
+            if let Some(own) = own {
+                ownership::remember(&mut private, own);
+            }
+            let mut reality = reality(Vec::new(), "{}");
+            if let (Some(live), Some(association)) = (live, &mut reality.association) {
+                let tag = (MIGRATION_TAG.to_owned(), live.to_owned());
+                association.tags.extend([tag]);
+            }
+            match refuse_anothers(&reality, &private) {
+                Err(error) => {
+                    assert!(refused, "{own:?} {live:?}");
+                    assert!(error.detail.contains("-replace"), "{}", error.detail);
+                }
+                Ok(()) => assert!(!refused, "{own:?} {live:?}"),
+            }
+        }
     }
 }
