@@ -346,7 +346,6 @@ impl<S: Store> Run<'_, S> {
         let mut looks = 0;
         loop {
             let (text, document) = self.read().await?;
-            let holds = decide(&document).map_err(Failure::Refused)?.0.is_none();
             let (late, left) = {
                 let mut state = self.lock(lock).await?;
                 let late = state.is_late(&document);
@@ -354,6 +353,12 @@ impl<S: Store> Run<'_, S> {
                     state.accept(&document);
                 }
                 (late, state.left(sure))
+            };
+            let holds = match decide(&document) {
+                Ok((next, _)) => next.is_none(),
+                // Of what was replaced by now nothing is to be told.
+                Err(_) if late => false,
+                Err(refusal) => return Err(Failure::Refused(refusal)),
             };
             let pause = match (holds, late) {
                 (true, _) => left,

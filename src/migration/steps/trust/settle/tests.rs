@@ -193,6 +193,33 @@ async fn late_reads_are_waited_for_and_never_written_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn late_reads_refuse_nothing() {
+    // As it is with retiring: what this process has added is what the change depends on.
+    let web = grant("web");
+    let decide = |document: &Document| {
+        if !trusts(document, "api") {
+            return Err(Diagnostic::error("Refused", "the trust of api is missing"));
+        }
+        adding(&web)(document)
+    };
+    for seed in 0..50 {
+        let fake = Fake::new(seed, 30, Duration::from_secs(6));
+        let lock = RoleLock::default();
+        let cancel = CancellationToken::new();
+        add(&fake, &lock, "api").await.unwrap();
+        settle(&fake, &lock, &cancel, MINUTES, Sure::default(), decide)
+            .await
+            .unwrap_or_else(|failure| panic!("seed {seed}: {failure:?}"));
+        assert!(trusts(&fake.newest(), "web"), "seed {seed}");
+    }
+    // Somebody else's document is no late one.
+    let fake = Fake::new(1, 30, Duration::ZERO);
+    let (lock, cancel) = (RoleLock::default(), CancellationToken::new());
+    let refused = settle(&fake, &lock, &cancel, MINUTES, Sure::default(), decide).await;
+    assert!(matches!(refused, Err(Failure::Refused(_))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_processes_on_one_role_lose_no_update() {
     let mut writes = 0;
     let mut slowest = Duration::ZERO;
