@@ -161,12 +161,13 @@ pub async fn describe_all(
 /// Creates the association of a service account, or finds that an earlier run has. This is the cut-over: every check
 /// comes before.
 ///
-/// The request carries a token made of what is wanted, so that EKS takes a repetition, by a later process too, for the
-/// same request. Role and trust policy are waited for as long as EKS does not see them. `owner` is the token of the object
-/// that the association will belong to.
+/// The request carries a token made of what is wanted, so that EKS takes a repetition for the same request. A later creation
+/// has another `owner`, the token of the object that the association will belong to, so it is another request: it meets the
+/// association of the earlier one, and goes on with it. Role and trust policy are waited for as long as EKS does not see
+/// them.
 ///
 /// # Errors
-/// What EKS refuses; an association that is there and is not the migration's, or not for this role.
+/// What EKS refuses; an association that is there and is not the migration's, or not for this role, or does not show.
 pub async fn create(
     context: &Context<ProviderData>,
     wanted: &Wanted,
@@ -381,7 +382,8 @@ fn marked(wanted: &Wanted, owner: &str) -> Wanted {
     wanted
 }
 
-/// A token that is the same whenever the same is wanted, tags included: EKS refuses it for a request that differs.
+/// A token that is the same whenever the same is wanted, tags included, and with them the owner: EKS refuses a token that it
+/// knows for a request that differs.
 fn token(wanted: &Wanted) -> String {
     let mut digest = Sha256::new();
     let mut add = |text: &str| {
@@ -448,21 +450,25 @@ async fn met(
     conflict: &AwsError,
     timeout: Duration,
 ) -> Result<AssociationFacts, Diagnostic> {
-    let found = match api::find(
-        context,
-        &wanted.cluster,
-        &wanted.namespace,
-        &wanted.service_account,
-    )
-    .await
-    {
-        Ok(Some(id)) => look(context, &wanted.cluster, &id).await,
-        Ok(None) => Ok(None),
-        Err(error) => Err(error),
-    };
+    let cluster = &wanted.cluster;
+    // One that was created a moment ago shows late, in lists as well as by itself.
+    let found = poll(&context.cancel, APPEARS, Schedule::STATUS, || async {
+        let (namespace, name) = (&wanted.namespace, &wanted.service_account);
+        let Some(id) = api::find(context, cluster, namespace, name).await? else {
+            return Ok(Progress::Pending("not listed".to_owned()));
+        };
+        let found = look(context, cluster, &id).await?;
+        Ok(found.map_or_else(
+            || Progress::Pending("not described".to_owned()),
+            Progress::Done,
+        ))
+    })
+    .await;
     let existing = match found {
-        Ok(Some(existing)) => existing,
-        Ok(None) => return Err(not_created(wanted, conflict)),
+        Ok(existing) => existing,
+        Err(error) if error.kind() == AwsErrorKind::Timeout => {
+            return Err(unseen(wanted, conflict));
+        }
         Err(error) => {
             return Err(not_created(
                 wanted,
@@ -506,6 +512,19 @@ async fn met(
     }
     // Ours, from a run whose state was lost.
     update(context, &is.id, wanted, owner, timeout).await
+}
+
+/// The error for an association that EKS says is there and does not show. Pods may get Pod Identity from it.
+fn unseen(wanted: &Wanted, conflict: &AwsError) -> Diagnostic {
+    conflict.into_diagnostic(
+        CREATING,
+        &format!(
+            "{} has an association already, as EKS says, but EKS does not show which. An earlier run may have created it, or \
+             somebody else, or one is still being deleted. Nothing was taken away: pods get credentials either way.",
+            wanted.describe()
+        ),
+        "Run again in a minute, when it is shown.",
+    )
 }
 
 /// Why an association is not the migration's to change, as a sentence.

@@ -454,6 +454,40 @@ async fn answers_that_are_lost_and_tokens_of_the_past_make_no_second_one() {
 }
 
 #[tokio::test]
+async fn an_association_of_an_earlier_run_that_shows_late_is_gone_on_with() {
+    let (sandbox, context) = start().await;
+    let first = create(&context, &wanted(), OWNER, LONG).await.unwrap();
+    // The state of that run was lost, so this is another object.
+    sandbox.fault(refusal(
+        "DescribePodIdentityAssociation",
+        "ResourceNotFoundException",
+        404,
+        "There is no such association.",
+        2,
+    ));
+    let later = self::context(&sandbox).await;
+    let second = create(&later, &wanted(), "second", LONG)
+        .await
+        .unwrap_or_else(|d| panic!("{}", d.detail));
+    assert_eq!(
+        (second.id, second.tags[MIGRATION_TAG].as_str()),
+        (first.id, "second")
+    );
+
+    // One that is never shown is there all the same.
+    let conflict = AwsError::new(AwsErrorKind::AlreadyExists, "it exists").with_code(api::IN_USE);
+    let error = unseen(&wanted(), &conflict);
+    for part in ["has an association already", "does not show", "Run again"] {
+        assert!(error.detail.contains(part), "{part}: {}", error.detail);
+    }
+    assert!(
+        !error.detail.contains("go on with IRSA"),
+        "{}",
+        error.detail
+    );
+}
+
+#[tokio::test]
 async fn a_list_takes_one_call_for_each_hundred_and_is_asked_once() {
     let (sandbox, context) = start().await;
     let many: Vec<Value> = (0..250)
