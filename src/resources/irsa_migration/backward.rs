@@ -20,7 +20,7 @@ use crate::migration::steps::association::{self, Deletion};
 use crate::migration::steps::injection;
 use crate::migration::steps::rollout::{self, Rollout, Target};
 use crate::migration::steps::{service_account, trust};
-use crate::policy::{Document, Grant, GrantChange, RoleArn, Scope, equivalent_arns};
+use crate::policy::{Document, GrantChange, RoleArn, Scope};
 use crate::provider::ProviderData;
 
 use super::former;
@@ -83,7 +83,7 @@ pub(super) async fn roll_back(
         Ok(reality) => reality,
         Err(Blind::NoCluster) => {
             place::refuse_other(context, prior, &unit, None).await?;
-            return without_cluster(context, prior, &unit).await;
+            return without_cluster(context, prior, &unit, planned_private).await;
         }
         Err(blind) => return Err(super::forward::blind_at_apply(&unit, blind)),
     };
@@ -132,7 +132,10 @@ pub(super) async fn roll_back(
     }
     rollback.refuse_foreign_association()?;
     rollback.refuse_without_path(diagnostics)?;
-    Box::pin(rollback.rehearse(tried)).await?;
+    let is_idle = rollback.is_idle();
+    if !is_idle {
+        Box::pin(rollback.rehearse(tried)).await?;
+    }
     let trust_changed = Box::pin(rollback.restore_trust()).await?;
     let annotations_changed = Box::pin(rollback.restore_annotations(diagnostics)).await?;
     if trust_changed || annotations_changed || rollback.may_have_been_stopped() {
@@ -141,9 +144,11 @@ pub(super) async fn roll_back(
     // Whoever manages the trust policy may have written it since the checks.
     Box::pin(rollback.see_trust(RETRY)).await?;
     Box::pin(rollback.delete_association(timeout)).await?;
-    Box::pin(rollback.prove()).await?;
-    Box::pin(rollback.see_trust(RETRY_AFTER)).await?;
-    Box::pin(rollback.restart()).await?;
+    if !is_idle {
+        Box::pin(rollback.prove()).await?;
+        Box::pin(rollback.see_trust(RETRY_AFTER)).await?;
+        Box::pin(rollback.restart()).await?;
+    }
     rollback.forget_trust().await?;
     context.provider.migrations().leave(
         &rollback
@@ -189,11 +194,15 @@ pub(super) fn announce(prior: &Migration, private: &Private) -> Option<Diagnosti
     }
     let mut steps = Vec::new();
     let phase = phase_of(prior);
+    let adopted = prior.association_adopted == Attr::Known(true);
     if phase == Phase::Retired {
         steps.push("puts back what was retired of IRSA".to_owned());
     }
-    if prior.association_adopted == Attr::Known(true) {
-        steps.push("leaves the association, which was there before".to_owned());
+    if adopted {
+        steps.push(
+            "leaves the association, which was there before, and the trust that it needs"
+                .to_owned(),
+        );
     } else if phase >= Phase::Associated {
         steps.push(format!(
             "deletes the association {}, after which new pods get IRSA",
@@ -212,7 +221,7 @@ pub(super) fn announce(prior: &Migration, private: &Private) -> Option<Diagnosti
             ));
         }
     }
-    if phase >= Phase::TrustAdded && !verifies_trust(prior) {
+    if phase >= Phase::TrustAdded && !verifies_trust(prior) && !adopted {
         steps.push(format!(
             "takes the statement for EKS Pod Identity out of the trust policy of {}",
             prior.role_arn.as_deref().unwrap_or_default()
@@ -221,8 +230,13 @@ pub(super) fn announce(prior: &Migration, private: &Private) -> Option<Diagnosti
     if steps.is_empty() {
         return None;
     }
+    let summary = if adopted {
+        "Service account stays on Pod Identity"
+    } else {
+        "Service account goes back to IRSA"
+    };
     Some(Diagnostic::warning(
-        "Service account goes back to IRSA",
+        summary,
         format!(
             "Destroying the migration of the {}:\n  - {}\n\nTo keep what was migrated, set on_destroy = \"keep\" and apply that \
              first, or let Terraform forget the resource (a removed block with destroy = false).",
@@ -550,21 +564,7 @@ impl Rollback<'_> {
             return Ok(());
         }
         // Those of former settings, too, which an update did not get to.
-        let mut roles: Vec<(String, Vec<Grant>)> =
-            vec![(role_arn.to_owned(), vec![grant.narrowed(), grant.clone()])];
-        for former in former::all(private) {
-            let known = roles
-                .iter_mut()
-                .find(|(arn, _)| equivalent_arns(arn, &former.role_arn));
-            match known {
-                Some((_, grants)) => grants.push(former.grant(&grant)),
-                None => {
-                    let grants = vec![grant.narrowed(), former.grant(&grant)];
-                    roles.push((former.role_arn, grants));
-                }
-            }
-        }
-        for (role_arn, grants) in roles {
+        for (role_arn, grants) in former::by_role(private, role_arn, &grant) {
             let Ok(role) = RoleArn::parse(&role_arn) else {
                 continue;
             };
@@ -675,36 +675,79 @@ async fn without_cluster(
     context: &Context<ProviderData>,
     prior: &Migration,
     unit: &Unit,
+    private: &Private,
 ) -> Result<(), Diagnostic> {
-    let role = prior
-        .role_arn
-        .as_deref()
-        .and_then(|arn| RoleArn::parse(arn).ok());
-    let (Some(role), Some(grant)) = (role, prior_grant(context, prior, unit)) else {
+    let (Some(role_arn), Some(grant)) = (
+        prior.role_arn.as_deref(),
+        prior_grant(context, prior, unit).filter(|_| !verifies_trust(prior)),
+    ) else {
         return Ok(());
     };
-    if matches!(grant.scope, Scope::Account | Scope::None) || verifies_trust(prior) {
-        return Ok(());
+    for (role_arn, mut grants) in former::by_role(private, role_arn, &grant) {
+        // Other clusters may use the others.
+        grants.retain(|grant| !matches!(grant.scope, Scope::Account | Scope::None));
+        let Ok(role) = RoleArn::parse(&role_arn) else {
+            continue;
+        };
+        match context
+            .provider
+            .read_role(&context.cancel, &role.name)
+            .await
+        {
+            Ok(Some(_)) => {
+                trust::revoke(context, &role.name, &grants, &|| false, TRUST_TIMEOUT).await?;
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == AwsErrorKind::Cancelled => {
+                return Err(error.into_diagnostic(
+                    ROLLING_BACK,
+                    "The trust policy was not looked at.",
+                    RETRY,
+                ));
+            }
+            Err(error) => {
+                return Err(error.into_diagnostic(
+                    ROLLING_BACK,
+                    &format!("The role {} could not be read.", role.name),
+                    RETRY,
+                ));
+            }
+        }
     }
-    match context
-        .provider
-        .read_role(&context.cancel, &role.name)
-        .await
-    {
-        Ok(Some(_)) => {
-            let grants = [grant.narrowed(), grant];
-            trust::revoke(context, &role.name, &grants, &|| false, TRUST_TIMEOUT)
-                .await
-                .map(drop)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destroy_announces_what_it_will_do() {
+        let state = |adopted| Migration {
+            cluster_name: "demo".into(),
+            namespace: "payments".into(),
+            service_account: "api".into(),
+            role_arn: "arn:aws:iam::123456789012:role/api".into(),
+            association_id: "a-1".into(),
+            association_adopted: Attr::Known(adopted),
+            phase: Phase::Retired.as_str().into(),
+            ..Migration::default()
+        };
+        let announced = |adopted| announce(&state(adopted), &Private::default()).unwrap();
+        let retired = "puts back what was retired";
+        let revoked = "takes the statement for EKS Pod Identity out";
+        let own = announced(false);
+        assert_eq!(own.summary, "Service account goes back to IRSA");
+        for part in [retired, "deletes the association a-1", revoked] {
+            assert!(own.detail.contains(part), "{part}: {}", own.detail);
         }
-        Ok(None) => Ok(()),
-        Err(error) if error.kind() == AwsErrorKind::Cancelled => {
-            Err(error.into_diagnostic(ROLLING_BACK, "The trust policy was not looked at.", RETRY))
+        let adopted = announced(true);
+        assert_eq!(adopted.summary, "Service account stays on Pod Identity");
+        for part in [retired, "leaves the association"] {
+            assert!(adopted.detail.contains(part), "{part}: {}", adopted.detail);
         }
-        Err(error) => Err(error.into_diagnostic(
-            ROLLING_BACK,
-            &format!("The role {} could not be read.", role.name),
-            RETRY,
-        )),
+        for part in ["deletes", revoked] {
+            assert!(!adopted.detail.contains(part), "{part}: {}", adopted.detail);
+        }
     }
 }

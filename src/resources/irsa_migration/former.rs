@@ -14,6 +14,9 @@ use super::unit::scope_of;
 
 /// Key of private state: what trust was given to roles other than the present one, or is about to be.
 const FORMER: &str = "former_trust";
+/// Key of private state: what of that could not be taken away. It is no reason for another apply, so plans do not look at it; a
+/// rollback tries once more.
+const LEFT: &str = "left_trust";
 
 /// A statement that a migration may have put into a role's trust policy.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,8 +75,58 @@ impl Former {
 
 /// What is remembered.
 pub(super) fn all(private: &Private) -> Vec<Former> {
+    load(private, FORMER)
+}
+
+/// Replaces what is remembered.
+pub(super) fn set(private: &mut Private, all: &[Former]) {
+    save(private, FORMER, all);
+}
+
+/// Remembers what may have to be taken away.
+pub(super) fn remember(private: &mut Private, former: Former) {
+    add(private, FORMER, former);
+}
+
+/// Remembers for a rollback what could not be taken away.
+pub(super) fn leave(private: &mut Private, former: Former) {
+    add(private, LEFT, former);
+}
+
+/// Notes that one is taken away.
+pub(super) fn taken(private: &mut Private, former: &Former) {
+    let mut left = load(private, LEFT);
+    left.retain(|known| !known.is_same(former));
+    save(private, LEFT, &left);
+}
+
+/// What a rollback has to take away, by role: the statement of the present role, and everything that is remembered.
+pub(super) fn by_role(
+    private: &Private,
+    role_arn: &str,
+    present: &Grant,
+) -> Vec<(String, Vec<Grant>)> {
+    let mut roles = vec![(
+        role_arn.to_owned(),
+        vec![present.narrowed(), present.clone()],
+    )];
+    for former in [all(private), load(private, LEFT)].concat() {
+        let grant = former.grant(present);
+        match roles
+            .iter_mut()
+            .find(|(arn, _)| equivalent_arns(arn, &former.role_arn))
+        {
+            Some((_, grants)) if grants.contains(&grant) => {}
+            Some((_, grants)) => grants.push(grant),
+            None => roles.push((former.role_arn, vec![present.narrowed(), grant])),
+        }
+    }
+    roles
+}
+
+fn load(private: &Private, key: &str) -> Vec<Former> {
     private
-        .get(FORMER)
+        .get(key)
         .and_then(Json::as_array)
         .into_iter()
         .flatten()
@@ -81,21 +134,19 @@ pub(super) fn all(private: &Private) -> Vec<Former> {
         .collect()
 }
 
-/// Replaces what is remembered.
-pub(super) fn set(private: &mut Private, all: &[Former]) {
+fn save(private: &mut Private, key: &str, all: &[Former]) {
     if all.is_empty() {
-        private.remove(FORMER);
+        private.remove(key);
     } else {
-        private.set(FORMER, Json::from_iter(all.iter().map(Former::to_json)));
+        private.set(key, Json::from_iter(all.iter().map(Former::to_json)));
     }
 }
 
-/// Remembers what may have to be taken away.
-pub(super) fn remember(private: &mut Private, former: Former) {
-    let mut known = all(private);
+fn add(private: &mut Private, key: &str, former: Former) {
+    let mut known = load(private, key);
     if !known.contains(&former) {
         known.push(former);
-        set(private, &known);
+        save(private, key, &known);
     }
 }
 
@@ -140,6 +191,35 @@ mod tests {
         assert!(is_pending(&private, None));
         set(&mut private, &[former("a")]);
         assert!(!is_pending(&private, Some(&former("a"))));
+        set(&mut private, &[]);
+        assert_eq!(private, Private::default());
+    }
+
+    #[test]
+    fn what_is_left_is_for_a_rollback_alone() {
+        let cluster =
+            crate::policy::ClusterArn::parse("arn:aws:eks:us-east-1:123456789012:cluster/demo")
+                .unwrap();
+        let present = former("a").grant(&Grant::new(cluster, "payments", "api"));
+        let roles = |private: &Private| -> Vec<(String, usize)> {
+            by_role(private, &former("a").role_arn, &present)
+                .into_iter()
+                .map(|(arn, grants)| (arn, grants.len()))
+                .collect()
+        };
+        let of = |role: &str, grants| (former(role).role_arn, grants);
+        let mut private = Private::default();
+        assert_eq!(roles(&private), [of("a", 2)]);
+        for role in ["b", "b", "a"] {
+            leave(&mut private, former(role));
+        }
+        assert!(!is_pending(&private, Some(&former("a"))) && all(&private).is_empty());
+        assert_eq!(roles(&private), [of("a", 2), of("b", 2)]);
+        remember(&mut private, former("c"));
+        assert_eq!(roles(&private), [of("a", 2), of("c", 2), of("b", 2)]);
+        for role in ["a", "b"] {
+            taken(&mut private, &former(role));
+        }
         set(&mut private, &[]);
         assert_eq!(private, Private::default());
     }

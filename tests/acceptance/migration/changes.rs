@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use podidentity_sandbox::{Fault, FaultError};
 use serde_json::{Value, json};
 
-use super::cluster::{Cluster, ROLE_ARN, arn, irsa, subject};
+use super::cluster::{Cluster, ROLE_ARN, arn, irsa, pods, subject};
 use super::*;
 use crate::harness::{Action, pods_left};
 
 const ROLE: &str = "payments-api";
+const TAG: &str = "podidentity:irsa-migration";
 
 /// The plain cluster and a role `other`, with these statements.
 fn with_other(statements: Value) -> Cluster {
@@ -40,12 +41,12 @@ fn tag(case: &Case, tagged: bool) {
     let call = if tagged {
         (
             "TagResource",
-            json!({"resourceArn": arn, "tags": {"podidentity:irsa-migration": "true"}}),
+            json!({"resourceArn": arn, "tags": {TAG: "true"}}),
         )
     } else {
         (
             "UntagResource",
-            json!({"resourceArn": arn, "tagKeys": ["podidentity:irsa-migration"]}),
+            json!({"resourceArn": arn, "tagKeys": [TAG]}),
         )
     };
     case.sandbox().call("eks", call.0, call.1).unwrap();
@@ -120,23 +121,77 @@ fn a_change_of_the_role_that_stops_half_way() {
 /// The same, and then destroyed: the association is the migration's all the time, and neither role keeps a statement.
 #[test]
 fn a_change_of_the_role_that_stops_half_way_and_is_destroyed() {
-    let Some(mut case) = case(
-        &with_other(json!([irsa(subject("payments", "api"))])),
-        with(RESTART),
-    ) else {
+    // Before the association is changed, and after.
+    for (operation, role) in [
+        ("UpdatePodIdentityAssociation", ROLE),
+        ("TagResource", "other"),
+    ] {
+        let Some(mut case) = case(
+            &with_other(json!([irsa(subject("payments", "api"))])),
+            with(RESTART),
+        ) else {
+            return;
+        };
+        case.apply();
+        case.fault(refused(operation));
+        case.config(other(&format!("{RESTART}\n  tags = {{ a = \"b\" }}")));
+        let _ = case.apply_error("iam:PassRole").anywhere();
+        case.sandbox().clear_faults();
+        assert_eq!(associations(&case)[0].1["roleArn"], arn(role));
+        case.expect_attribute(THIS, "role_arn", arn(ROLE)).destroy();
+        assert_eq!(associations(&case), [], "{operation}");
+        for role in [ROLE, "other"] {
+            assert_eq!(trusted(&case, role), Vec::<String>::new(), "{role}");
+        }
+        assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
+    }
+}
+
+/// A statement of a former role that could not be taken away is a warning and no reason for another apply, but is not forgotten.
+#[test]
+fn what_a_former_role_keeps_goes_with_the_migration() {
+    let statements = json!([irsa(subject("payments", "api")), pods("Pods", None)]);
+    let Some(mut case) = case(&with_other(statements), with(RESTART)) else {
         return;
     };
     case.apply();
-    case.fault(refused("UpdatePodIdentityAssociation"));
+    case.fault(refused("UpdateAssumeRolePolicy"));
     case.config(other(RESTART));
-    let _ = case.apply_error("iam:PassRole").anywhere();
+    let outcome = case.try_apply(&[]);
+    assert_eq!(outcome.code, 0, "{}", outcome.report());
+    assert!(
+        outcome.report().contains("Trust of former settings stays"),
+        "{}",
+        outcome.report()
+    );
     case.sandbox().clear_faults();
+    case.expect_empty_plan();
+    assert_eq!(trusted(&case, ROLE), ["api"]);
     case.destroy();
+    assert_eq!(trusted(&case, ROLE), Vec::<String>::new());
+}
+
+/// A migration that another object has gone on with is not taken back by an update, but on purpose.
+#[test]
+fn a_migration_of_another_object_is_not_updated() {
+    let Some(mut case) = case(&Cluster::plain(), with(RESTART)) else {
+        return;
+    };
+    case.apply();
+    let owner = |case: &Case| associations(case)[0].1["tags"][TAG].clone();
+    let own = owner(&case);
+    let arn = associations(&case)[0].1["associationArn"].clone();
+    let tag = json!({"resourceArn": arn, "tags": {TAG: "another"}});
+    case.sandbox().call("eks", "TagResource", tag).unwrap();
+    case.config(with(&format!("{RESTART}\n  tags = {{ a = \"b\" }}")))
+        .clear_calls();
+    let _ = case.apply_error("has gone on with.*-replace").anywhere();
+    assert_eq!(writes(&case), BTreeMap::new());
+    let outcome = case.try_apply(&[&format!("-replace={THIS}")]);
+    assert_eq!(outcome.code, 0, "{}", outcome.report());
+    assert!(owner(&case) != "another" && owner(&case) != own);
+    case.expect_empty_plan().destroy();
     assert_eq!(associations(&case), []);
-    for role in [ROLE, "other"] {
-        assert_eq!(trusted(&case, role), Vec::<String>::new(), "{role}");
-    }
-    assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
 }
 
 /// What is to be retired besides, and was not because the apply failed, is retired by the next one.

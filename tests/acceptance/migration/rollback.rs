@@ -285,6 +285,57 @@ fn pods_that_cannot_be_restarted() {
     assert_eq!(restarts(&case, "deployments", "payments", "api"), 2);
 }
 
+/// Whoever manages the trust policy may take away again what a rollback has put back. One that is interrupted still knows what
+/// that was.
+#[test]
+fn trust_is_put_back_by_every_attempt() {
+    let Some(mut case) = case(&Cluster::plain(), with(RETIRE)) else {
+        return;
+    };
+    case.apply();
+    let retired = trust(&case, ROLE);
+    case.fault(Fault {
+        operation: Some("patch deployments".into()),
+        error: Some(FaultError {
+            code: "Forbidden".into(),
+            message: "not today".into(),
+            status: 403,
+        }),
+        ..Fault::default()
+    });
+    let _ = case.destroy_error("(?i)half-way|restart").anywhere();
+    case.sandbox().clear_faults();
+    assert_eq!(associations(&case), []);
+    exempt(&case, false);
+    write_trust(&case, ROLE, &retired);
+    case.destroy();
+    assert_eq!(trust(&case, ROLE), original());
+    assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
+}
+
+/// As long as there was no association, pods have nothing of a migration: nothing is proven, and nobody looked for.
+#[test]
+fn nothing_was_cut_over() {
+    let Some(mut case) = case(&Cluster::plain(), with(RESTART)) else {
+        return;
+    };
+    let refuse = |operation: &str| Fault {
+        operation: Some(operation.into()),
+        error: Some(FaultError {
+            code: "AccessDeniedException".into(),
+            message: "not today".into(),
+            status: 403,
+        }),
+        ..Fault::default()
+    };
+    case.fault(refuse("CreatePodIdentityAssociation"));
+    let _ = case.apply_error("not today").anywhere();
+    assert_eq!(ours(&case, ROLE).len(), 1);
+    case.fault(refuse("create pods"));
+    case.destroy();
+    assert_eq!(trust(&case, ROLE), original());
+}
+
 /// Everything of the service account was deleted before. There is nothing to prove, but what is in AWS goes.
 #[test]
 fn nothing_is_left_in_the_cluster() {

@@ -339,6 +339,12 @@ impl Rollback<'_> {
             && self.dependent().next().is_none()
     }
 
+    /// Whether no pod has ever had anything of this migration, so that there is nothing to prove and nobody to restart. Once
+    /// there was an association, pods may have come up without credentials while it was being deleted.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.prior.association_id.is_known() && self.changes_nothing_for_pods()
+    }
+
     /// Pods that lose their credentials some time after the association is gone.
     fn dependent(&self) -> impl Iterator<Item = &PodFacts> {
         self.reality.pods().filter(|pod| needs_association(pod))
@@ -485,7 +491,7 @@ mod tests {
                     assert!(why.contains(expected), "{role} {tag:?}: {why}");
                     assert_eq!(
                         next.contains("apply once more"),
-                        expected == interrupted.unwrap()
+                        expected.contains("interrupted")
                     );
                 }
                 _ => panic!("{role} {tag:?}: {found:?}, expected {expected:?}"),

@@ -463,16 +463,26 @@ impl Run<'_> {
         Ok(why)
     }
 
-    /// Takes our statements of former settings away: from roles that were used before, or of another scope.
+    /// Takes our statements of former settings away: from roles that were used before, or of another scope. What cannot be taken
+    /// away now is left to a rollback, for nobody else would know of it.
     pub(super) async fn old_role(&mut self, work: &Work, now: &mut Migration) {
         if !work.settings.verify_trust {
             let mut left = Vec::new();
             for former in former::all(self.private) {
                 let why = match self.take_back(work, &former, now).await {
-                    Ok(why) => why,
+                    Ok(None) => {
+                        former::taken(self.private, &former);
+                        None
+                    }
+                    Ok(why) => {
+                        former::leave(self.private, former.clone());
+                        why
+                    }
                     Err(diagnostic) => {
                         if self.context.cancel.is_cancelled() {
                             left.push(former.clone());
+                        } else {
+                            former::leave(self.private, former.clone());
                         }
                         Some(diagnostic.detail)
                     }
