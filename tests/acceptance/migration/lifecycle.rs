@@ -253,6 +253,15 @@ fn s37_destroy_from_each_phase() {
         if case.state().attributes(THIS).is_some() {
             case.expect_attribute(THIS, "phase", phase);
         }
+        // As much as the pause of 40 ms allows, and pods that take their time.
+        sts_is_late(&mut case, 40);
+        case.sandbox()
+            .seed(json!({"clusters": [{
+                "name": "demo",
+                "webhook": {"api_servers": 2, "delay_ms": 40, "annotation_delay_ms": 40},
+                "controllers": {"termination_ms": 100},
+            }]}))
+            .unwrap();
         case.destroy();
         expect_irsa(&case);
     }
