@@ -2,6 +2,7 @@
 
 mod access;
 mod kubeconfigs;
+mod proxies;
 
 use std::sync::Arc;
 use std::time::Duration;

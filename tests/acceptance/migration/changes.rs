@@ -338,23 +338,6 @@ fn out_of_a_role_that_is_gone() {
     assert_eq!(trusted(&case, "other"), ["api"]);
 }
 
-/// What only retiring breaks is said by the plan that retires, though the migration was made without a word about it.
-#[test]
-fn retiring_later_what_others_read() {
-    let cluster = Cluster::plain()
-        .set("custom_kinds", json!([{"group": "external-secrets.io", "version": "v1", "kind": "SecretStore", "plural": "secretstores"}]))
-        .object(json!({
-            "apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"namespace": "payments", "name": "vault"},
-            "spec": {"provider": {"aws": {"service": "SecretsManager", "region": "us-east-1", "auth": {"jwt": {"serviceAccountRef": {"name": "api"}}}}}},
-        }));
-    let Some(mut case) = case(&cluster, with(RESTART)) else {
-        return;
-    };
-    case.apply();
-    case.config(with(RETIRE));
-    expect_blocker(&mut case, "retire_breaks_consumers", "SecretStore vault");
-}
-
 /// EKS Auth serves a changed association late, so pods are restarted only after the time that a change takes to be seen; other
 /// credentials have to show that they work before anything is retired.
 #[test]

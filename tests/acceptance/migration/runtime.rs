@@ -650,6 +650,9 @@ fn consumers_of_the_annotation() {
     assert!(message.contains("vault"), "{message}");
     case.config(with(RETIRE));
     expect_blocker(&mut case, "retire_breaks_consumers", "SecretStore vault");
+    // It is only in the way of retiring, and the plan says so also of one that was migrated without a word about it.
+    case.config(with(RESTART)).apply().config(with(RETIRE));
+    expect_blocker(&mut case, "retire_breaks_consumers", "SecretStore vault");
 }
 
 /// The agent and a migration that depends on it, in one configuration.
