@@ -404,7 +404,8 @@ async fn a_stop_ends_reads_at_once() {
         cancel.cancel();
     });
     assert!(result.unwrap_err().is_cancelled());
-    assert_eq!(operations(&sandbox).len(), 2);
+    // Another may have been on its way.
+    assert!((2..=3).contains(&operations(&sandbox).len()));
     sandbox.clear_requests();
     let result = api
         .get::<ServiceAccount>(&cancel, Some("orders"), "api")

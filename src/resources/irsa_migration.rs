@@ -356,7 +356,13 @@ async fn read(
             &mut response.diagnostics,
         );
         state.phase = phase.as_str().into();
-        state.verified_at = plan::verified_at(&reality, phase, &prior);
+        // With other credentials than an interrupted apply was to give them, pods prove nothing.
+        let unfinished = response.private.get(plan::CHANGED).is_some();
+        state.verified_at = if unfinished && phase < Phase::Retired {
+            Attr::Null
+        } else {
+            plan::verified_at(&reality, phase, &prior)
+        };
         if let Some(role) = reality.role_info() {
             let text = &role.assume_role_policy;
             let same = state

@@ -11,8 +11,8 @@
 mod diagnosis;
 mod gate;
 mod live;
+mod stopped;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::retry::{Schedule, human_duration};
-use crate::framework::{Context, Diagnostic};
+use crate::aws::retry::Schedule;
+use crate::framework::Context;
 use crate::kubernetes::{ClusterApi, KubernetesError, KubernetesErrorKind};
 use crate::migration::facts::{NamespaceFacts, PodCredentials, Restart, WorkloadId};
 use crate::migration::gather;
@@ -34,6 +34,7 @@ use crate::provider::ProviderData;
 use gate::Gate;
 pub use gate::RestartGates;
 use live::{Live, LivePod, Progress};
+pub use stopped::{Cause, Stopped};
 
 /// Key of the pod template's annotation that says what a workload was restarted for.
 pub const RESTARTED_FOR: &str = "terraform-provider-podidentity/restarted-for";
@@ -92,206 +93,6 @@ pub struct Manual {
     pub why: String,
     /// Names of its pods that are not right.
     pub pods: Vec<String>,
-}
-
-/// The restarts were stopped.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the restarts were stopped: {cause}")]
-pub struct Stopped {
-    /// What was done before.
-    pub report: Report,
-    /// Workloads that come after the one that stopped it. They were not touched.
-    pub untouched: Vec<WorkloadId>,
-    /// Why.
-    pub cause: Box<Cause>,
-}
-
-/// Why restarts were stopped.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum Cause {
-    /// A workload did not become ready.
-    #[error("{workload} did not become ready")]
-    NotReady {
-        /// Which one.
-        workload: WorkloadId,
-        /// How far it came, as a sentence without full stop.
-        progress: String,
-        /// What is wrong with its pods, one sentence each.
-        pods: Vec<String>,
-        /// How long it was waited.
-        waited: Duration,
-        /// Whether it was restarted for what is wanted; otherwise its pods have that already, and somebody else changes it.
-        restarted: bool,
-    },
-    /// A workload of another service account in the same namespace failed in this run, so this one was not restarted.
-    #[error("{failed} failed before {workload} was restarted")]
-    Held {
-        /// Which one was not restarted.
-        workload: WorkloadId,
-        /// Which one failed.
-        failed: WorkloadId,
-        /// The service account of that.
-        service_account: String,
-    },
-    /// A workload is ready, but its pods did not get what they should, even after it was restarted twice.
-    #[error("pods of {workload} did not get what they should")]
-    StillWrong {
-        /// Which one.
-        workload: WorkloadId,
-        /// Names of the pods, and where they get credentials.
-        pods: BTreeMap<String, PodCredentials>,
-    },
-    /// The time for everything was over before a workload was restarted.
-    #[error("the time was over before {workload} was restarted")]
-    OutOfTime {
-        /// Which one was not restarted.
-        workload: WorkloadId,
-    },
-    /// Terraform was asked to stop.
-    #[error("Terraform was asked to stop")]
-    Cancelled {
-        /// The workload whose restart is under way, if one is.
-        workload: Option<WorkloadId>,
-    },
-    /// The Kubernetes API refused.
-    #[error("the Kubernetes API refused")]
-    Api {
-        /// The workload that was looked at, or changed.
-        workload: Option<WorkloadId>,
-        /// What it said.
-        #[source]
-        error: KubernetesError,
-    },
-}
-
-impl Stopped {
-    /// Whether Terraform was asked to stop.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        matches!(&*self.cause, Cause::Cancelled { .. })
-    }
-
-    /// The diagnostic: `summary`, a sentence about the object, the cause, and what to do. `wanted` is what pods should have
-    /// got.
-    #[must_use]
-    pub fn into_diagnostic(
-        &self,
-        summary: &str,
-        object: &str,
-        namespace: &str,
-        wanted: PodCredentials,
-    ) -> Diagnostic {
-        let mut paragraphs = vec![object.to_owned()];
-        match &*self.cause {
-            Cause::Api { workload, error } => {
-                if let Some(id) = workload {
-                    paragraphs.push(format!("It was about {id}."));
-                }
-                paragraphs.extend(self.rest());
-                return error.into_diagnostic(summary, &paragraphs.join("\n\n"), "");
-            }
-            Cause::Cancelled { workload } => {
-                paragraphs.push(match workload {
-                    Some(id) => format!(
-                        "Terraform was asked to stop while {id} was being restarted. Its rollout goes on; the next apply \
-                         waits for it and does not restart it again."
-                    ),
-                    None => "Terraform was asked to stop.".to_owned(),
-                });
-            }
-            Cause::NotReady {
-                workload,
-                progress,
-                pods,
-                waited,
-                restarted,
-            } => {
-                let lines: String = pods.iter().map(|pod| format!("\n  - {pod}")).collect();
-                let colon = if pods.is_empty() { "." } else { ":" };
-                let waited = human_duration(*waited);
-                paragraphs.push(if *restarted {
-                    format!(
-                        "{workload} was restarted and did not become ready within {waited}: {progress}{colon}{lines}"
-                    )
-                } else {
-                    format!(
-                        "The pods of {workload} have what they should, but a rollout of it that is under way did not end \
-                         within {waited}: {progress}{colon}{lines}"
-                    )
-                });
-                let resource = workload.kind.to_lowercase();
-                let hint = if wanted == PodCredentials::PodIdentity {
-                    " If its containers do not get credentials: the SDK may be older than EKS Pod Identity, or a network \
-                     policy or proxy may keep them from the agent (169.254.170.23, port 80)."
-                } else {
-                    ""
-                };
-                paragraphs.push(format!(
-                    "See kubectl -n {namespace} describe {resource} {name} and kubectl -n {namespace} logs {resource}/{name}.\
-                     {hint} Its controller keeps old pods as far as maxUnavailable says; both old and new credentials go on \
-                     working. Mend it and apply again, which waits for it without another restart; or go back: destroy \
-                     this resource.",
-                    name = workload.name
-                ));
-            }
-            Cause::Held {
-                workload,
-                failed,
-                service_account,
-            } => {
-                paragraphs.push(format!(
-                    "{failed} of the service account {service_account:?} in the same namespace was restarted in this run and \
-                     is not well, so {workload} was not restarted: workloads are restarted one at a time, and none after one \
-                     that fails."
-                ));
-                paragraphs.push(format!(
-                    "See what is said of {failed}, mend it and apply again, which goes on from here."
-                ));
-            }
-            Cause::OutOfTime { workload } => {
-                paragraphs.push(format!(
-                    "The time that this operation may take (see timeouts) was over before {workload} was restarted."
-                ));
-            }
-            Cause::StillWrong { workload, pods } => {
-                let lines: String = pods
-                    .iter()
-                    .map(|(pod, has)| format!("\n  - pod {pod} has {}", described(*has)))
-                    .collect();
-                paragraphs.push(format!(
-                    "{} was restarted twice, and is ready, but not all its pods have {}:{lines}",
-                    workload,
-                    described(wanted)
-                ));
-                paragraphs.push(
-                    "The mutating webhook of EKS may not work, or the pod template sets credential variables itself. Mend \
-                     that, restart the workload, then apply again."
-                        .to_owned(),
-                );
-            }
-        }
-        paragraphs.extend(self.rest());
-        paragraphs.retain(|paragraph| !paragraph.is_empty());
-        Diagnostic::error(summary, paragraphs.join("\n\n"))
-    }
-
-    fn rest(&self) -> Option<String> {
-        let list = |ids: &[WorkloadId]| {
-            ids.iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let (done, left) = (&self.report.restarted, &self.untouched);
-        let mut sentences = Vec::new();
-        if !done.is_empty() {
-            sentences.push(format!("Restarted before: {}.", list(done)));
-        }
-        if !left.is_empty() {
-            sentences.push(format!("Not touched: {}.", list(left)));
-        }
-        (!sentences.is_empty()).then(|| sentences.join(" "))
-    }
 }
 
 /// What a pod has, as the end of a sentence: `pod web-1 has …`.
@@ -530,7 +331,10 @@ impl Run<'_> {
                     }
                 }
                 Err(cause) => {
-                    let touched = !matches!(cause, Cause::Held { .. } | Cause::OutOfTime { .. });
+                    let touched = !matches!(
+                        cause,
+                        Cause::Held { .. } | Cause::OutOfTime { progress: None, .. }
+                    );
                     return Err(Stopped {
                         report,
                         untouched: ids[index + usize::from(touched)..].to_vec(),
@@ -548,8 +352,16 @@ impl Run<'_> {
             return Ok(outcome);
         }
         let mut gate = self.turn(id).await?;
+        self.see_time(id, Duration::ZERO)?;
         let result = self.restart(id, &mut gate).await;
-        if let Err(Cause::NotReady { .. } | Cause::StillWrong { .. }) = &result {
+        if let Err(
+            Cause::NotReady { .. }
+            | Cause::StillWrong { .. }
+            | Cause::OutOfTime {
+                progress: Some(_), ..
+            },
+        ) = &result
+        {
             gate.fail(self.service_account, id);
         }
         result
@@ -566,7 +378,7 @@ impl Run<'_> {
                 biased;
                 () = self.cancel.cancelled() => return Err(Cause::Cancelled { workload: None }),
                 gate = &mut entering => return Ok(gate),
-                () = self.end() => return Err(Cause::OutOfTime { workload: id.clone() }),
+                () = self.end() => return Err(out_of_time(id)),
                 () = tokio::time::sleep(PROGRESS), if !told => {
                     told = true;
                     tracing::info!(
@@ -631,6 +443,7 @@ impl Run<'_> {
             }
             if let Some(ended) = gate.ended {
                 let rest = (ended + self.rollout.pause).saturating_duration_since(Instant::now());
+                self.see_time(id, rest)?;
                 self.sleep(rest)
                     .await
                     .map_err(|()| Cause::Cancelled { workload: None })?;
@@ -638,15 +451,7 @@ impl Run<'_> {
             if self.cancel.is_cancelled() {
                 return Err(Cause::Cancelled { workload: None });
             }
-            if self
-                .rollout
-                .deadline
-                .is_some_and(|end| end <= Instant::now())
-            {
-                return Err(Cause::OutOfTime {
-                    workload: id.clone(),
-                });
-            }
+            self.see_time(id, Duration::ZERO)?;
             tracing::info!(
                 namespace = self.namespace,
                 kind = id.kind,
@@ -715,6 +520,14 @@ impl Run<'_> {
         self.rollout
             .deadline
             .map_or(deadline, |end| end.min(deadline))
+    }
+
+    /// An error if the time for everything is over after a pause.
+    fn see_time(&self, id: &WorkloadId, pause: Duration) -> Result<(), Cause> {
+        match self.rollout.deadline {
+            Some(end) if end <= Instant::now() + pause => Err(out_of_time(id)),
+            _ => Ok(()),
+        }
     }
 
     /// Returns when the time for everything is over.
@@ -830,12 +643,18 @@ impl Run<'_> {
             let now = Instant::now();
             let pause = until_next_look(LOOKS.jittered(look), deadline);
             let Some(pause) = pause.filter(|_| !stuck) else {
+                if !stuck && self.rollout.deadline == Some(deadline) {
+                    return Err(Cause::OutOfTime {
+                        workload: id.clone(),
+                        progress: Some(state),
+                    });
+                }
                 let pods = self.diagnose(id).await;
                 return Err(Cause::NotReady {
                     workload: id.clone(),
                     progress: state,
                     pods,
-                    waited: if stuck || self.rollout.deadline == Some(deadline) {
+                    waited: if stuck {
                         now - start
                     } else {
                         self.rollout.timeout
@@ -879,6 +698,14 @@ impl Run<'_> {
             () = self.cancel.cancelled() => Err(()),
             () = tokio::time::sleep(pause) => Ok(()),
         }
+    }
+}
+
+/// Before the workload was restarted.
+fn out_of_time(id: &WorkloadId) -> Cause {
+    Cause::OutOfTime {
+        workload: id.clone(),
+        progress: None,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::policy::{Document, GrantChange, RoleArn, Scope};
 use crate::provider::ProviderData;
 
 use super::former;
+use super::forward::APART_MOST;
 use super::ours::{RetiredTrust, forget_trust, prior_grant, revoke, verifies_trust};
 use super::plan::{PLANNED_UNIT, phase_of};
 use super::reality::{Blind, Freshness, Reality, look};
@@ -323,8 +324,8 @@ impl Rollback<'_> {
             return Ok(());
         }
         let settings = propagation(self.prior);
-        self.pause(settings.interval * settings.consecutive, RETRY)
-            .await
+        let wait = settings.interval * settings.consecutive;
+        self.pause(wait.min(APART_MOST), RETRY).await
     }
 
     /// Whether an earlier run may have put back a moment ago what this one finds in place: a refresh has taken back what the

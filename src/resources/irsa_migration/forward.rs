@@ -35,7 +35,7 @@ use super::{MIGRATING, backward, ownership};
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 /// How long a statement must have stood at most before pods come to depend on it.
-const APART_MOST: Duration = Duration::from_secs(30);
+pub(super) const APART_MOST: Duration = Duration::from_secs(30);
 /// How long EKS may take to see a role and its trust policy.
 const ROLE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 /// How often pods that are not well get another look before anything is retired.
@@ -74,6 +74,8 @@ struct Work {
     granted: Option<Instant>,
     /// When the settings of the association were changed, or this run found them changed by one that did not end.
     changed: Option<Instant>,
+    /// Whether pods get other credentials, as the plan knew already.
+    soaks_anew: bool,
     role_name: String,
     target: Phase,
     /// When the operation's timeout is over.
@@ -151,10 +153,13 @@ impl Run<'_> {
         })
     }
 
-    /// Whether pods get other credentials, which have to show that they work before anything is retired.
+    /// Whether pods get other credentials, which have to show that they work before anything is retired. A run that stopped
+    /// before all pods had them has left a note.
     fn soaks_anew(&self) -> bool {
         let prior = self.prior.as_ref();
-        prior.is_some_and(|prior| changes_association(prior, &self.plan)) && !self.has_retired()
+        let unfinished = self.private.get(CHANGED).is_some();
+        (unfinished || prior.is_some_and(|prior| changes_association(prior, &self.plan)))
+            && !self.has_retired()
     }
 
     /// How much of the soak is left.
@@ -351,7 +356,7 @@ impl Run<'_> {
         now.disable_session_tags = self.plan.disable_session_tags.clone();
         now.policy = self.plan.policy.clone();
         now.trust = self.plan.trust.clone();
-        if self.soaks_anew() {
+        if work.soaks_anew {
             now.verified_at = Attr::Null;
         }
         work.reality.association = Some(facts);

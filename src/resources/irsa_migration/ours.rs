@@ -77,6 +77,30 @@ impl RetiredTrust {
         }
     }
 
+    /// Whether the role lacks the trust now, and could be given it.
+    ///
+    /// # Errors
+    /// What IAM answers.
+    pub(super) async fn is_missing(
+        &self,
+        context: &Context<ProviderData>,
+        reality: &Reality,
+    ) -> Result<bool, Diagnostic> {
+        let (Ok(role), Some(subject), Ok(before)) = (
+            RoleArn::parse(&self.role_arn),
+            reality.subject(),
+            Document::parse(&self.policy),
+        ) else {
+            return Ok(true);
+        };
+        let role = trust::current(context, &role.name).await?;
+        Ok(role.is_some_and(|role| {
+            Document::parse(&role.assume_role_policy).map_or(true, |current| {
+                subject.is_missing(&before, &current, Some(&audience(reality)))
+            })
+        }))
+    }
+
     /// Puts the trust back, unless somebody has let the service account in since. Returns whether anything was written.
     /// A role that is gone is passed over.
     pub(super) async fn restore(

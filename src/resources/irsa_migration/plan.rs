@@ -406,7 +406,9 @@ pub(super) async fn update(
     let timeout = timeouts::of(&response.planned_state, Operation::Update, &TIMEOUTS);
     let has_retired = base == Phase::Retired && prior.retire == planned.retire;
     // Other credentials have to show that they work, too, before anything is retired.
-    let soaks_anew = changes_association(&prior, &planned) && !has_retired;
+    // A run that stopped before all pods had them has left a note.
+    let unfinished = request.prior_private.get(CHANGED).is_some();
+    let soaks_anew = (unfinished || changes_association(&prior, &planned)) && !has_retired;
     let remaining = if soaks_anew {
         soak(&planned)
     } else {
@@ -428,13 +430,16 @@ pub(super) async fn update(
     }
     let cuts_over = cuts_over(&prior, &planned);
     // What depends on the clock is left open, for Terraform plans again when it applies.
+    let may_retire = target(&settings, left, true) == Phase::Retired;
+    let takes_back = !settings.verify_trust
+        && former::is_pending(&request.prior_private, Former::of(&planned).as_ref());
     let soaking = !remaining.is_zero()
         && !has_retired
-        && target(&settings, left, true) == Phase::Retired
+        && may_retire
         && (remaining < timeout
+            || takes_back
             || prior.verified_at.is_known() && response.planned_state != request.prior_state);
-    // An apply that stopped before all pods were restarted for a change of the association.
-    let renewing = settings.restart && request.prior_private.get(CHANGED).is_some();
+    let renewing = settings.restart && unfinished;
     // Pods that are created until there is an association anew use IRSA.
     let begins = base < Phase::Associated && reachable >= Phase::Verified;
     let open = soaking || renewing || begins;
@@ -462,7 +467,7 @@ pub(super) async fn update(
         .provider
         .planned_agents()
         .has(&unit_of(&planned)?.cluster);
-    if cuts_over || retires_more && prior.retire != planned.retire {
+    if cuts_over || prior.retire != planned.retire && may_retire {
         // What is known of the state is about other settings.
         planned.blockers = Attr::Unknown;
         planned.warnings = Attr::Unknown;
@@ -512,11 +517,7 @@ pub(super) async fn update(
     if role_changes {
         planned.trust_policy_before = Attr::Unknown;
         planned.trust_policy_after = Attr::Unknown;
-    } else if stopped_retiring
-        || open && settings.retire_trust && !has_retired
-        || (!settings.verify_trust
-            && former::is_pending(&request.prior_private, Former::of(&planned).as_ref()))
-    {
+    } else if stopped_retiring || open && settings.retire_trust && !has_retired || takes_back {
         // Whether an apply that was stopped has retired it already, the service account knows, and whether it took its statement
         // from former settings, the role.
         planned.trust_policy_after = Attr::Unknown;

@@ -281,8 +281,8 @@ fn with_arguments(schema: Schema) -> Schema {
                 "soak_duration",
                 "How long all pods must have been on Pod Identity, ready and without restarts, before anything is retired. \
                  An apply waits for that if its timeout leaves the time; otherwise it ends at `verified` with a warning, and \
-                 an apply after that time retires. Another role or other settings of the association begin it anew. Whatever it \
-                 is, nothing is retired while a pod is not ready. Default: `0s`.",
+                 an apply after that time retires. Another role or other settings of the association begin it anew, with `rollout.strategy = \"none\"` \
+                 before running pods have them. Whatever it is, nothing is retired while a pod is not ready. Default: `0s`.",
             )
             .default("0s")
             .validate(validators::duration()),

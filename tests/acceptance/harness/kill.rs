@@ -69,7 +69,7 @@ impl Case {
             case.sandbox().requests().iter().any(|entry| entry.held)
         });
         running.interrupt();
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(5));
         self.sandbox().clear_faults();
         running.wait()
     }

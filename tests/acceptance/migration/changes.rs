@@ -6,6 +6,7 @@ use podidentity_sandbox::{Fault, FaultError};
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, ROLE_ARN, arn, irsa, pods, subject};
+use super::soak::times;
 use super::*;
 use crate::harness::{Action, pods_left};
 
@@ -359,25 +360,14 @@ fn other_credentials_take_effect_before_pods_are_restarted() {
         .expect_attribute(THIS, "phase", "retired")
         .expect_empty_plan();
     assert_ne!(case.text(THIS, "verified_at"), before);
-    let at = |operation: &str| {
-        let requests = case.sandbox().requests();
-        let request = requests
-            .iter()
-            .find(|request| {
-                request.operation == operation && request.parameters.get("dryRun").is_none()
-            })
-            .unwrap_or_else(|| panic!("no {operation}"));
-        let format = &time::format_description::well_known::Rfc3339;
-        time::OffsetDateTime::parse(&request.time, format).unwrap()
-    };
-    let changed = at("UpdatePodIdentityAssociation");
-    let restarted = at("patch deployments");
+    let changed = times(&case, "UpdatePodIdentityAssociation")[0];
+    let restarted = times(&case, "patch deployments")[0];
     assert!(
         restarted - changed >= time::Duration::milliseconds(800),
         "{changed} {restarted}"
     );
     assert!(
-        at("patch serviceaccounts") - restarted >= time::Duration::seconds(2),
+        times(&case, "patch serviceaccounts")[0] - restarted >= time::Duration::seconds(2),
         "the soak begins anew"
     );
 }
@@ -408,4 +398,27 @@ fn an_import_after_a_change_of_the_role() {
     case.destroy();
     assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
     assert_eq!(trusted(&case, "other"), Vec::<String>::new());
+}
+
+/// After a rollback that stopped half-way the service account goes forward with another role: what was retired of the former one is
+/// back already.
+#[test]
+fn forward_again_with_another_role() {
+    let Some(mut case) = case(
+        &with_other(json!([irsa(subject("payments", "api"))])),
+        with(RETIRE),
+    ) else {
+        return;
+    };
+    case.apply().expect_attribute(THIS, "phase", "retired");
+    case.fault(refused("patch deployments"));
+    let _ = case.destroy_error("(?i)half-way|restart").anywhere();
+    case.sandbox().clear_faults();
+    case.config(other(RETIRE))
+        .apply()
+        .expect_attribute(THIS, "phase", "retired")
+        .expect_empty_plan();
+    assert_eq!(associations(&case)[0].1["roleArn"], arn("other"));
+    case.destroy();
+    assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
 }

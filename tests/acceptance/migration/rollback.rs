@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use podidentity_sandbox::{Fault, FaultError};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::cluster::{Cluster, ROLE_ARN, arn, irsa, pods, subject, workload};
+use super::soak::times;
 use super::*;
 
 const ROLE: &str = "payments-api";
@@ -482,26 +481,16 @@ fn trust_that_was_put_back_is_waited_for() {
     case.apply().clear_calls();
     let retired = trust(&case, ROLE);
     let running = case.start(&["destroy", "-json", "-auto-approve"]);
-    case.wait_until("trust is put back", |case| {
-        case.calls().contains_key("iam:UpdateAssumeRolePolicy")
-    });
+    case.wait_until("trust is put back", |case| trust(case, ROLE) != retired);
     write_trust(&case, ROLE, &retired);
     let outcome = running.wait();
     assert_eq!(outcome.code, 0, "{}", outcome.report());
     assert_eq!(trust(&case, ROLE), original());
     assert_eq!(paths(&case, "api"), BTreeMap::from([("web_identity", 2)]));
 
-    let at = |operation: &str| -> Vec<OffsetDateTime> {
-        let requests = case.sandbox().requests();
-        let of = requests
-            .iter()
-            .filter(|r| r.operation == operation && !r.user_agent.contains("acceptance-tests"));
-        of.map(|r| OffsetDateTime::parse(&r.time, &Rfc3339).unwrap())
-            .collect()
-    };
     let (written, deleted) = (
-        at("UpdateAssumeRolePolicy"),
-        at("DeletePodIdentityAssociation"),
+        times(&case, "UpdateAssumeRolePolicy"),
+        times(&case, "DeletePodIdentityAssociation"),
     );
     let before: Vec<_> = written.iter().filter(|at| **at < deleted[0]).collect();
     assert_eq!(before.len(), 2, "put back twice");

@@ -516,7 +516,7 @@ fn s34_a_rollout_that_fails() {
         .workload("Deployment", "payments", "b", "api", 2)
         .workload("Deployment", "payments", "c", "api", 2)
         .set("controllers", json!({"workloads": [{"kind": "Deployment", "name": "b", "when": "pod_identity", "failure": "crash_loop"}]}));
-    let Some(mut case) = case(&cluster, with(&RETIRE.replace("60s", "6s"))) else {
+    let Some(mut case) = case(&cluster, with(&RETIRE.replace("60s", "10s"))) else {
         return;
     };
     let _ = case.apply_error("Deployment.*b").anywhere();

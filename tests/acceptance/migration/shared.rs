@@ -98,14 +98,14 @@ fn s02_ten_instances_in_one_apply() {
 fn slow_writes(case: &mut Case) {
     case.fault(Fault {
         operation: Some("UpdateAssumeRolePolicy".into()),
-        latency_ms: 100,
+        latency_ms: 200,
         ..Fault::default()
     });
 }
 
 /// Applies again for as long as others have changed the trust policy between the plan and its apply, which stops with what moved.
 fn apply_until_it_fits(case: &mut Case) {
-    for _ in 0..=INSTANCES {
+    for _ in 0..=3 * INSTANCES {
         let outcome = case.try_apply(&[]);
         if outcome.code == 0 {
             return;
@@ -116,7 +116,7 @@ fn apply_until_it_fits(case: &mut Case) {
             outcome.report()
         );
     }
-    panic!("others have come between as often as there are others");
+    panic!("others have come between far more often than there are others");
 }
 
 /// How often the ten are migrated at once; `PODIDENTITY_REPETITIONS` asks for more.

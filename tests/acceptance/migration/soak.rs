@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use podidentity_sandbox::{Fault, FaultError};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::cluster::{Cluster, ROLE_ARN, arn};
+use super::cluster::{Cluster, ROLE_ARN, arn, irsa, subject};
 use super::*;
 use crate::harness::Action;
 
 const ROLE: &str = "payments-api";
 
-/// When requests of this operation came, in order.
+/// When the provider's requests of this operation came, in order, but for dry runs.
 pub(super) fn times(case: &Case, operation: &str) -> Vec<OffsetDateTime> {
     let requests = case.sandbox().requests();
     requests
         .iter()
         .filter(|request| request.operation == operation)
+        .filter(|request| !request.user_agent.contains("acceptance-tests"))
+        .filter(|request| request.parameters.get("dryRun").is_none())
         .map(|request| OffsetDateTime::parse(&request.time, &Rfc3339).unwrap())
         .collect()
 }
@@ -174,4 +177,45 @@ fn pods_that_come_between_plan_and_apply() {
     case.apply()
         .expect_attribute(THIS, "phase", "retired")
         .expect_empty_plan();
+}
+
+/// A change of the role that stops before all pods have the new one: until they have, nothing counts for the soak.
+#[test]
+fn a_soak_does_not_begin_before_pods_have_their_role() {
+    let cluster = Cluster::plain().role("other", json!([irsa(subject("payments", "api"))]));
+    let config = |role: &str| {
+        with(&format!(
+            "{RETIRE}\n  soak_duration = \"3s\"\n  role_arn = \"{}\"",
+            arn(role)
+        ))
+    };
+    let first = config(ROLE).replace("annotation = true, trust = true", "annotation = false");
+    let Some(mut case) = case(&cluster, first) else {
+        return;
+    };
+    case.apply().expect_attribute(THIS, "phase", "verified");
+    case.fault(Fault {
+        operation: Some("patch deployments".into()),
+        error: Some(FaultError {
+            code: "Forbidden".into(),
+            message: "deployments.apps \"api\" is forbidden".into(),
+            status: 403,
+        }),
+        ..Fault::default()
+    });
+    case.config(config("other"));
+    let _ = case.apply_error("(?i)half-way|restart").anywhere();
+    case.sandbox().clear_faults();
+    case.refresh()
+        .expect_attribute(THIS, "verified_at", Value::Null);
+    case.clear_calls()
+        .apply()
+        .expect_attribute(THIS, "phase", "retired")
+        .expect_empty_plan();
+    let restarted = times(&case, "patch deployments")[0];
+    let retired = times(&case, "patch serviceaccounts")[0];
+    assert!(
+        retired - restarted >= time::Duration::seconds(3),
+        "{restarted} {retired}"
+    );
 }

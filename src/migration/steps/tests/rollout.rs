@@ -400,9 +400,9 @@ async fn pods_with_credentials_of_former_settings_are_restarted_once() {
     // Changed before any of them was there; just now, which is repeated; and once more.
     for (changed, marked, restarted) in [
         (now - 3600, "a-1", ids(&[])),
-        (now + 1, "a-1-1", ids(&["Deployment/a", "Deployment/b"])),
-        (now + 1, "a-1-1", ids(&[])),
-        (now + 2, "a-1-2", ids(&["Deployment/a", "Deployment/b"])),
+        (now + 3600, "a-1-1", ids(&["Deployment/a", "Deployment/b"])),
+        (now + 3600, "a-1-1", ids(&[])),
+        (now + 7200, "a-1-2", ids(&["Deployment/a", "Deployment/b"])),
     ] {
         let marker = if marked == "a-1" { "a-1-0" } else { marked };
         let report = renew(&context, TARGET, changed, marker, &QUICK)
@@ -742,19 +742,33 @@ async fn the_time_for_everything_is_the_end() {
         ..QUICK
     };
     let (first, second) = (context(&data), context(&data));
-    let soon = until(Duration::from_secs(2));
-    let (failed, waiting) = tokio::join!(to_pod_identity(&first, &soon), async {
-        while patches(&sandbox) == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        other_to_pod_identity(&second, &until(Duration::from_millis(50))).await
-    });
+    let soon = until(Duration::from_secs(10));
+    let both = async {
+        tokio::join!(to_pod_identity(&first, &soon), async {
+            while patches(&sandbox) == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            other_to_pod_identity(&second, &until(Duration::from_millis(50))).await
+        })
+    };
+    let (failed, waiting) = tokio::time::timeout(Duration::from_secs(60), both)
+        .await
+        .expect("the first is never restarted");
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.untouched, []);
     assert!(
-        matches!(&*failed.unwrap_err().cause, Cause::NotReady { workload, .. } if workload.name == "a")
+        matches!(&*failed.cause, Cause::OutOfTime { workload, progress: Some(_) } if workload.name == "a")
     );
+    let detail = failed
+        .into_diagnostic("S", "O.", "orders", PodCredentials::PodIdentity)
+        .detail;
+    assert!(detail.contains("Its rollout goes on"), "{detail}");
     let waiting = waiting.unwrap_err();
     assert_eq!(waiting.untouched, ids(&["Deployment/web"]));
-    assert!(matches!(&*waiting.cause, Cause::OutOfTime { .. }));
+    assert!(matches!(
+        &*waiting.cause,
+        Cause::OutOfTime { progress: None, .. }
+    ));
     let held = other_to_pod_identity(&second, &QUICK).await.unwrap_err();
     assert!(matches!(&*held.cause, Cause::Held { .. }));
     assert_eq!(patches(&sandbox), 1);

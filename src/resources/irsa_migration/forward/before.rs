@@ -72,7 +72,7 @@ impl Run<'_> {
         if !cuts_over && target <= before && (target < Phase::Retired || self.has_retired()) {
             findings.clear();
         }
-        self.refuse_other_role(&reality, &settings)?;
+        Box::pin(self.refuse_other_role(&reality, &settings)).await?;
         let mut stop = Diagnostics::new();
         stop_for(&unit, &self.plan, &findings, &mut stop);
         if let Some(diagnostic) = stop.iter().next() {
@@ -138,6 +138,7 @@ impl Run<'_> {
             grant,
             granted: None,
             changed: None,
+            soaks_anew: self.soaks_anew(),
             target,
             deadline,
         })
@@ -225,7 +226,7 @@ impl Run<'_> {
     }
 
     /// Stops while the trust of another role is retired and is to stay so: the way back leads through that role.
-    pub(super) fn refuse_other_role(
+    pub(super) async fn refuse_other_role(
         &self,
         reality: &Reality,
         settings: &Settings,
@@ -236,20 +237,25 @@ impl Run<'_> {
         let former = reality
             .breadcrumb
             .as_ref()
-            .filter(|noted| noted.trust_policy.is_some())
             .and_then(|noted| {
                 let state = self.prior.as_ref();
                 let state = state.and_then(|prior| prior.role_arn.as_deref());
-                noted.trusting_role_arn.as_deref().or(state)
+                let role_arn = noted.trusting_role_arn.as_deref().or(state)?;
+                Some(RetiredTrust {
+                    role_arn: role_arn.to_owned(),
+                    policy: noted.trust_policy.clone()?,
+                })
+            })
+            .filter(|former| {
+                let role = reality.role.arn();
+                role.is_some_and(|role| !equivalent_arns(role, &former.role_arn))
             });
         let Some(former) = former else { return Ok(()) };
-        if reality
-            .role
-            .arn()
-            .is_none_or(|role| equivalent_arns(role, former))
-        {
+        // A rollback that did not end leaves the note, and has put it back.
+        if !former.is_missing(self.context, reality).await? {
             return Ok(());
         }
+        let former = former.role_arn;
         Err(Diagnostic::error(
             MIGRATING,
             format!(
