@@ -331,10 +331,7 @@ impl Run<'_> {
                     }
                 }
                 Err(cause) => {
-                    let touched = !matches!(
-                        cause,
-                        Cause::Held { .. } | Cause::OutOfTime { progress: None, .. }
-                    );
+                    let touched = !matches!(cause, Cause::Held { .. } | Cause::OutOfTime { .. });
                     return Err(Stopped {
                         report,
                         untouched: ids[index + usize::from(touched)..].to_vec(),
@@ -354,14 +351,7 @@ impl Run<'_> {
         let mut gate = self.turn(id).await?;
         self.see_time(id, Duration::ZERO)?;
         let result = self.restart(id, &mut gate).await;
-        if let Err(
-            Cause::NotReady { .. }
-            | Cause::StillWrong { .. }
-            | Cause::OutOfTime {
-                progress: Some(_), ..
-            },
-        ) = &result
-        {
+        if let Err(Cause::NotReady { .. } | Cause::StillWrong { .. }) = &result {
             gate.fail(self.service_account, id);
         }
         result
@@ -643,23 +633,19 @@ impl Run<'_> {
             let now = Instant::now();
             let pause = until_next_look(LOOKS.jittered(look), deadline);
             let Some(pause) = pause.filter(|_| !stuck) else {
-                if !stuck && self.rollout.deadline == Some(deadline) {
-                    return Err(Cause::OutOfTime {
-                        workload: id.clone(),
-                        progress: Some(state),
-                    });
-                }
+                let out_of_time = !stuck && self.rollout.deadline == Some(deadline);
                 let pods = self.diagnose(id).await;
                 return Err(Cause::NotReady {
                     workload: id.clone(),
                     progress: state,
                     pods,
-                    waited: if stuck {
+                    waited: if stuck || out_of_time {
                         now - start
                     } else {
                         self.rollout.timeout
                     },
                     restarted,
+                    out_of_time,
                 });
             };
             if now - told >= PROGRESS {
@@ -701,11 +687,9 @@ impl Run<'_> {
     }
 }
 
-/// Before the workload was restarted.
 fn out_of_time(id: &WorkloadId) -> Cause {
     Cause::OutOfTime {
         workload: id.clone(),
-        progress: None,
     }
 }
 

@@ -31,7 +31,8 @@ use super::ours::{original_trust, planned_trust, subject};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::{FindingModel, Migration, TIMEOUTS, WorkloadModel};
 use super::unit::{
-    Unit, changes_association, cuts_over, only_keeps, retires, same_arn, settings, soak,
+    Unit, changes_association, cuts_over, only_keeps, retires, retires_besides, same_arn, settings,
+    soak,
 };
 
 pub(super) use shown::{finding_models, stop_for, workload_models};
@@ -467,7 +468,7 @@ pub(super) async fn update(
         .provider
         .planned_agents()
         .has(&unit_of(&planned)?.cluster);
-    if cuts_over || prior.retire != planned.retire && may_retire {
+    if cuts_over || retires_besides(&prior, &planned) && may_retire {
         // What is known of the state is about other settings.
         planned.blockers = Attr::Unknown;
         planned.warnings = Attr::Unknown;

@@ -135,6 +135,20 @@ pub(super) fn only_keeps(prior: &Migration, plan: &Migration) -> bool {
     keeps_on_destroy(plan) && !keeps_on_destroy(prior) && but_for_destroy == *prior
 }
 
+/// Whether a change retires what was not to be retired before. What it gives back instead is the way out of trouble.
+pub(super) fn retires_besides(prior: &Migration, plan: &Migration) -> bool {
+    let flags = |migration: &Migration| {
+        let retire = migration.retire.known();
+        let is = |flag: Option<&Attr<bool>>| flag == Some(&Attr::Known(true));
+        [
+            is(retire.map(|retire| &retire.annotation)),
+            is(retire.map(|retire| &retire.trust)),
+        ]
+    };
+    let pairs = flags(prior).into_iter().zip(flags(plan));
+    pairs.into_iter().any(|(before, now)| now && !before)
+}
+
 /// Whether two ARNs name the same.
 pub(super) fn same_arn(a: &Attr<String>, b: &Attr<String>) -> bool {
     match (a.as_deref(), b.as_deref()) {

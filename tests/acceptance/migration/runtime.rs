@@ -653,6 +653,16 @@ fn consumers_of_the_annotation() {
     // It is only in the way of retiring, and the plan says so also of one that was migrated without a word about it.
     case.config(with(RESTART)).apply().config(with(RETIRE));
     expect_blocker(&mut case, "retire_breaks_consumers", "SecretStore vault");
+    // Giving back is never refused, whatever speaks against what is retired already.
+    let ignoring = format!("{RETIRE}\n  ignore_blockers = [\"retire_breaks_consumers\"]");
+    case.config(with(&ignoring))
+        .apply()
+        .expect_attribute(THIS, "phase", "retired");
+    case.config(with(&RETIRE.replace(", trust = true", "")))
+        .apply()
+        .expect_attribute(THIS, "phase", "retired")
+        .expect_empty_plan();
+    assert_eq!(statements(&trust(&case, ROLE)).len(), 2);
 }
 
 /// The agent and a migration that depends on it, in one configuration.

@@ -38,6 +38,8 @@ pub enum Cause {
         waited: Duration,
         /// Whether it was restarted for what is wanted; otherwise its pods have that already, and somebody else changes it.
         restarted: bool,
+        /// Whether it was the time for everything that was over, and not that for the workload.
+        out_of_time: bool,
     },
     /// A workload of another service account in the same namespace failed in this run, so this one was not restarted.
     #[error("{failed} failed before {workload} was restarted")]
@@ -57,13 +59,11 @@ pub enum Cause {
         /// Names of the pods, and where they get credentials.
         pods: BTreeMap<String, PodCredentials>,
     },
-    /// The time for everything was over before a workload was restarted, or while it was.
+    /// The time for everything was over before a workload was restarted or waited for.
     #[error("the time was over before {workload} was restarted")]
     OutOfTime {
         /// Which one.
         workload: WorkloadId,
-        /// How far it came if its rollout is under way, as a sentence without full stop.
-        progress: Option<String>,
     },
     /// Terraform was asked to stop.
     #[error("Terraform was asked to stop")]
@@ -123,10 +123,15 @@ impl Stopped {
                 pods,
                 waited,
                 restarted,
+                out_of_time,
             } => {
                 let lines: String = pods.iter().map(|pod| format!("\n  - {pod}")).collect();
                 let colon = if pods.is_empty() { "." } else { ":" };
-                let waited = human_duration(*waited);
+                let mut waited = human_duration(*waited);
+                if *out_of_time {
+                    waited
+                        .push_str(", which is all that this operation's time (see timeouts) left");
+                }
                 paragraphs.push(if *restarted {
                     format!(
                         "{workload} was restarted and did not become ready within {waited}: {progress}{colon}{lines}"
@@ -166,15 +171,10 @@ impl Stopped {
                     "See what is said of {failed}, mend it and apply again, which goes on from here."
                 ));
             }
-            Cause::OutOfTime { workload, progress } => {
-                let time = "The time that this operation may take (see timeouts) was over";
-                paragraphs.push(match progress {
-                    Some(progress) => format!(
-                        "{time} while {workload} was being restarted: {progress}. Its rollout goes on; the next apply waits \
-                         for it and does not restart it again."
-                    ),
-                    None => format!("{time} before {workload} was restarted."),
-                });
+            Cause::OutOfTime { workload } => {
+                paragraphs.push(format!(
+                    "The time that this operation may take (see timeouts) was over when it was the turn of {workload}."
+                ));
             }
             Cause::StillWrong { workload, pods } => {
                 let lines: String = pods

@@ -757,18 +757,21 @@ async fn the_time_for_everything_is_the_end() {
     let failed = failed.unwrap_err();
     assert_eq!(failed.untouched, []);
     assert!(
-        matches!(&*failed.cause, Cause::OutOfTime { workload, progress: Some(_) } if workload.name == "a")
+        matches!(&*failed.cause, Cause::NotReady { workload, out_of_time: true, .. } if workload.name == "a")
     );
     let detail = failed
         .into_diagnostic("S", "O.", "orders", PodCredentials::PodIdentity)
         .detail;
-    assert!(detail.contains("Its rollout goes on"), "{detail}");
+    for part in [
+        "see timeouts",
+        "CrashLoopBackOff",
+        "without another restart",
+    ] {
+        assert!(detail.contains(part), "{part}: {detail}");
+    }
     let waiting = waiting.unwrap_err();
     assert_eq!(waiting.untouched, ids(&["Deployment/web"]));
-    assert!(matches!(
-        &*waiting.cause,
-        Cause::OutOfTime { progress: None, .. }
-    ));
+    assert!(matches!(&*waiting.cause, Cause::OutOfTime { .. }));
     let held = other_to_pod_identity(&second, &QUICK).await.unwrap_err();
     assert!(matches!(&*held.cause, Cause::Held { .. }));
     assert_eq!(patches(&sandbox), 1);

@@ -19,7 +19,7 @@ use crate::provider::ProviderData;
 use super::super::ours::{RetiredTrust, forget_trust, original_trust};
 use super::super::plan::{self, ANNOTATION, Left, finding_models, phase_of, stop_for};
 use super::super::reality::{Freshness, Reality, look};
-use super::super::unit::{Unit, cuts_over, ignores, settings};
+use super::super::unit::{Unit, cuts_over, ignores, retires_besides, settings};
 use super::super::{MIGRATING, backward, ownership};
 use super::{Run, Work, blind_at_apply};
 
@@ -69,7 +69,10 @@ impl Run<'_> {
             });
         // A change that neither takes the migration any further nor gives pods other credentials needs no further check of what
         // is done already.
-        if !cuts_over && target <= before && (target < Phase::Retired || self.has_retired()) {
+        let known = self.prior.as_ref();
+        let retires_more = target == Phase::Retired
+            && known.is_some_and(|prior| retires_besides(prior, &self.plan));
+        if !cuts_over && target <= before && !retires_more {
             findings.clear();
         }
         Box::pin(self.refuse_other_role(&reality, &settings)).await?;
