@@ -24,12 +24,11 @@ use crate::policy::{Document, GrantChange, RoleArn, Scope};
 use crate::provider::ProviderData;
 
 use super::former;
-use super::forward::APART_MOST;
 use super::ours::{RetiredTrust, forget_trust, prior_grant, revoke, verifies_trust};
 use super::plan::{PLANNED_UNIT, phase_of};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
-use super::unit::{Unit, keeps_on_destroy, propagation, rollout_times};
+use super::unit::{Unit, apart, keeps_on_destroy, propagation, rollout_times};
 use super::{ROLLING_BACK, ownership, place};
 
 use before::Back;
@@ -323,9 +322,7 @@ impl Rollback<'_> {
         if !self.is_in_use() {
             return Ok(());
         }
-        let settings = propagation(self.prior);
-        let wait = settings.interval * settings.consecutive;
-        self.pause(wait.min(APART_MOST), RETRY).await
+        self.pause(apart(self.prior), RETRY).await
     }
 
     /// Whether an earlier run may have put back a moment ago what this one finds in place: a refresh has taken back what the

@@ -29,13 +29,11 @@ use super::former::{self, Former};
 use super::plan::{CHANGED, Left, phase_of, remaining_soak, workload_models};
 use super::reality::{Blind, Freshness, Reality, look};
 use super::schema::Migration;
-use super::unit::{Unit, changes_association, is_local, propagation, same_arn, soak};
+use super::unit::{Unit, apart, changes_association, is_local, propagation, same_arn, soak};
 use super::{MIGRATING, backward, ownership};
 
 /// How long trust policies may take to be visible.
 const TRUST_TIMEOUT: Duration = Duration::from_secs(3 * 60);
-/// How long a statement must have stood at most before pods come to depend on it.
-pub(super) const APART_MOST: Duration = Duration::from_secs(30);
 /// How long EKS may take to see a role and its trust policy.
 const ROLE_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 /// How often pods that are not well get another look before anything is retired.
@@ -258,7 +256,7 @@ impl Run<'_> {
             &work.grant,
             &self.former(work),
             work.granted,
-            self.apart(),
+            apart(&self.plan),
             TRUST_TIMEOUT,
         )
         .await?;
@@ -267,19 +265,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// How long something must have stood before pods come to depend on it.
-    fn apart(&self) -> Duration {
-        let propagation = propagation(&self.plan);
-        (propagation.interval * propagation.consecutive).min(APART_MOST)
-    }
-
     /// EKS Auth serves a changed association some seconds late, and no dry run shows the role that a pod would get. A pod that
     /// was restarted before that would keep the former one.
     async fn let_change_be_seen(&self, work: &Work) -> Result<(), Diagnostic> {
         let Some(changed) = work.changed else {
             return Ok(());
         };
-        let seen = changed + self.apart();
+        let seen = changed + apart(&self.plan);
         self.pause(seen.saturating_duration_since(Instant::now()))
             .await
     }

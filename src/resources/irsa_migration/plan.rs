@@ -406,8 +406,8 @@ pub(super) async fn update(
     let left = Left::load(&request.prior_private);
     let timeout = timeouts::of(&response.planned_state, Operation::Update, &TIMEOUTS);
     let has_retired = base == Phase::Retired && prior.retire == planned.retire;
-    // Other credentials have to show that they work, too, before anything is retired.
-    // A run that stopped before all pods had them has left a note.
+    // Other credentials have to show that they work, too, before anything is retired. A run that stopped before all pods had
+    // them has left a note.
     let unfinished = request.prior_private.get(CHANGED).is_some();
     let soaks_anew = (unfinished || changes_association(&prior, &planned)) && !has_retired;
     let remaining = if soaks_anew {

@@ -195,6 +195,15 @@ pub(super) fn propagation(migration: &Migration) -> Propagation {
         .map_or_else(Propagation::default, PropagationModel::resolve)
 }
 
+/// How long something must have stood at most before pods come to depend on it.
+const APART_MOST: Duration = Duration::from_secs(30);
+
+/// How long a change must have stood before pods come to depend on it: as long as a propagation proof takes.
+pub(super) fn apart(migration: &Migration) -> Duration {
+    let propagation = propagation(migration);
+    (propagation.interval * propagation.consecutive).min(APART_MOST)
+}
+
 /// `rollout.timeout` and `rollout.pause`.
 pub(super) fn rollout_times(migration: &Migration) -> (Duration, Duration) {
     let default = default_rollout();

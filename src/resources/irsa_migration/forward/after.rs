@@ -21,7 +21,7 @@ use super::super::ours;
 use super::super::plan::{ANNOTATION, CHANGED, phase_of, remaining_soak, since};
 use super::super::reality::listed;
 use super::super::schema::Migration;
-use super::super::unit::{changes_association, propagation, rollout_times, soak};
+use super::super::unit::{apart, changes_association, propagation, rollout_times, soak};
 use super::{
     LOOK_INTERVAL, RETRY, Run, TRUST_TIMEOUT, WELL_LOOKS, Work, is_as_wanted, not_retired, rfc3339,
 };
@@ -43,7 +43,7 @@ impl Run<'_> {
             let at = now
                 .modified
                 .unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp());
-            let apart = i64::try_from(self.apart().as_secs()).unwrap_or_default();
+            let apart = i64::try_from(apart(&self.plan).as_secs()).unwrap_or_default();
             self.private.set(CHANGED, Json::from(at + apart));
         }
     }
